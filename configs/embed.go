@@ -1,0 +1,11 @@
+// Package configs carries the built-in configuration files inside the binary.
+// base.yaml holds every default of the schema in pipeline/config; the others
+// hold what is particular to one attack.
+package configs
+
+import "embed"
+
+// FS has each built-in config at its top level, for example "base.yaml".
+//
+//go:embed *.yaml
+var FS embed.FS

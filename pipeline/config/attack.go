@@ -1,0 +1,63 @@
+package config
+
+// Attack is the backdoor: how a model is poisoned, and the trigger that measures
+// the attack's success.
+type Attack struct {
+	// Name is none (no trigger is known) or badnets.
+	Name string `mapstructure:"name" validate:"oneof=none badnets"`
+	// Output is the folder that the attack writes.
+	Output string `mapstructure:"output" validate:"required"`
+	// Target is the class that the trigger leads to, from 0.
+	Target int `mapstructure:"target" validate:"gte=0"`
+	// LabelMode is all2one (every class to Target) or all2all (each to the next,
+	// the last to 0).
+	LabelMode string `mapstructure:"label_mode" validate:"oneof=all2one all2all"`
+	// PoisonRate is the share of the training set that gets the trigger.
+	PoisonRate float64  `mapstructure:"poison_rate" validate:"gt=0,lt=1"`
+	Trigger    Trigger  `mapstructure:"trigger"`
+	Arch       Arch     `mapstructure:"arch"`
+	Train      Training `mapstructure:"train"`
+}
+
+// AttackNone is the value of Attack.Name where no trigger is known.
+const AttackNone = "none"
+
+// Trigger is BadNets' patch, in pixels of the image before normalisation.
+type Trigger struct {
+	// Size is the side of the patch in pixels.
+	Size int `mapstructure:"size" validate:"gte=1,lte=4096"`
+	// Margin is the pixels between the patch and the lower and right edges.
+	Margin int `mapstructure:"margin" validate:"gte=0,lte=4096"`
+	// Value is the patch's grey value.
+	Value int `mapstructure:"value" validate:"gte=0,lte=255"`
+	// Pattern and Mask are PNG files in place of the patch; both or neither.
+	Pattern string `mapstructure:"pattern"`
+	Mask    string `mapstructure:"mask"`
+}
+
+// Arch is the network that the attack trains.
+type Arch struct {
+	// Name is the architecture.
+	Name string `mapstructure:"name" validate:"oneof=preactresnet18"`
+	// Width is the channels of the first stage; the full network has 64.
+	Width int `mapstructure:"width" validate:"gte=1,lte=1024"`
+}
+
+// Training is the schedule of poisoned training with SGD.
+type Training struct {
+	// Samples is the training images used, drawn by seed; 0: all.
+	Samples int `mapstructure:"samples" validate:"gte=0"`
+	// Epochs is how many there are.
+	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
+	// BatchSize is in images.
+	BatchSize int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	// LR is the learning rate at the start; of schedule onecycle, the peak.
+	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
+	Momentum    float64 `mapstructure:"momentum" validate:"gte=0,lt=1"`
+	Nesterov    bool    `mapstructure:"nesterov"`
+	WeightDecay float64 `mapstructure:"weight_decay" validate:"gte=0,lte=1"`
+	// Schedule is onecycle, cosine or constant.
+	Schedule string `mapstructure:"schedule" validate:"oneof=onecycle cosine constant"`
+	// Augment crops at random with padding 4, and flips as Data.Flip says.
+	Augment bool `mapstructure:"augment"`
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ulrl/configs"
+)
+
+// The published values of ULRL, and the small profile of the default data set.
+func TestDefaults(t *testing.T) {
+	c, err := Default(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Name: "base", Device: "auto", Output: "runs/base",
+		Data: Data{
+			Name: "fashion-mnist", Kind: "idx", Dir: "/usr/share/datasets/fashion-mnist", Classes: 10,
+			Size: []int{}, Mean: []float64{}, Std: []float64{}, Flip: "auto",
+		},
+		Clean: Clean{Count: 600},
+		Attack: Attack{
+			Name: AttackNone, Output: "models/base", LabelMode: "all2one", PoisonRate: 0.1,
+			Trigger: Trigger{Size: 3, Margin: 1, Value: 255},
+			Arch:    Arch{Name: "preactresnet18", Width: 16},
+			Train: Training{
+				Samples: 20000, Epochs: 8, BatchSize: 128, LR: 0.1, Momentum: 0.9, Nesterov: true,
+				WeightDecay: 5e-4, Schedule: "onecycle", Augment: true,
+			},
+		},
+		Unlearn: Unlearn{
+			Epochs: 20, BatchSize: 128, LR: 0.01, Momentum: 0.9, WeightDecay: 5e-4,
+			Milestones: []int{10, 20}, Gamma: 0.1, ClipNorm: 20, StopAccuracy: 0.2,
+		},
+		Suspicious: Suspicious{Rule: "mad", Layers: []string{LayersHead}, Threshold: 3.5, Max: 2, Order: "score", Ratio: 0.1},
+		Relearn:    Relearn{Epochs: 20, BatchSize: 128, LR: 0.005, Momentum: 0.9, Alpha: 0.7, Augment: true},
+		Eval:       Eval{BatchSize: 512},
+	}
+	if !equal(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	if got := c.ModelPath(); got != "models/base/backdoored.pt" {
+		t.Errorf("ModelPath is %q", got)
+	}
+}
+
+// base.yaml is the reference that users read: every key, each with a comment.
+func TestBaseIsComplete(t *testing.T) {
+	data, err := configs.FS.ReadFile(baseName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := parse(schema(), baseName, data)
+	if len(p.problems) > 0 {
+		t.Fatal(p.problems)
+	}
+	lines := strings.Split(string(data), "\n")
+	for _, f := range schema().leaves() {
+		if _, ok := p.layer.origins[f.key]; !ok {
+			t.Errorf("base.yaml does not set %s", f.key)
+		}
+	}
+	for i, line := range lines {
+		if key, _, ok := strings.Cut(line, ":"); ok && !strings.Contains(key, "#") && !strings.HasSuffix(line, ":") && !strings.Contains(line, " # ") {
+			t.Errorf("base.yaml:%d: no comment: %s", i+1, line)
+		}
+	}
+}
+
+// Every config in the binary loads, and extends the base that is built in.
+func TestBuiltinsLoad(t *testing.T) {
+	for _, name := range Builtins() {
+		c, err := Load(name, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := c.Name + ".yaml"; got != name {
+			t.Errorf("%s: the run's name is %q", name, c.Name)
+		}
+		if _, err := os.Stat(filepath.Join("..", "..", "configs", name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestBadnets(t *testing.T) {
+	c, err := Load("badnets.yaml", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := Default(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base.Name, base.Output = "badnets", "runs/badnets"
+	base.Attack.Name, base.Attack.Output = "badnets", "models/badnets"
+	if !equal(c, base) {
+		t.Errorf("got  %+v\nwant %+v", c, base)
+	}
+}
+
+// An environment variable must mean one key only, and never a reserved name.
+func TestEnvNamesAreDistinct(t *testing.T) {
+	seen := map[string]string{}
+	for _, f := range schema().leaves() {
+		name := EnvName(f.key)
+		if other, ok := seen[name]; ok {
+			t.Errorf("%s means %s and %s", name, other, f.key)
+		}
+		if slices.Contains(reservedEnv(), name) {
+			t.Errorf("%s of %s is reserved", name, f.key)
+		}
+		seen[name] = f.key
+	}
+}

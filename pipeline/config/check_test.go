@@ -1,0 +1,167 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// Values out of range: each rule at its edges, the message in full.
+func TestRanges(t *testing.T) {
+	const (
+		whole     = "a whole number"
+		batch     = "a whole number from 1 to 65536"
+		epochs    = "a whole number from 1 to 10000"
+		momentum  = "a number, at least 0 and below 1"
+		share     = "a number from 0 to 1"
+		positive  = "a number above 0 and at most 1"
+		lr        = "a number above 0 and at most 10"
+		layerRule = "a list of head, all or name patterns such as layer4.*, none empty and none twice"
+	)
+	tested := map[string]bool{"output": true, "attack.output": true} // by "required", in TestSetErrors
+	for _, x := range []struct {
+		key       string
+		good, bad string // separated by blanks
+		wanted    string
+	}{
+		{"name", "a A-b_c.9 ..a", "a/b . .. ... ä " + strings.Repeat("x", 101), nameRule},
+		{"device", "auto cpu cuda cuda:0 cuda:15", "gpu cuda: cuda:-1 cuda:x CPU cuda:1234", "auto, cpu, cuda or cuda:N"},
+		{"threads", "0 1024", "-1 1025", whole + " from 0 to 1024"},
+		{"data.name", "mnist gtsrb", "svhn", "one of fashion-mnist, mnist, cifar10, cifar100, gtsrb, tiny-imagenet, custom"},
+		{"data.kind", "folder", "zip", "one of idx, folder"},
+		{"data.classes", "0 2 100000", "-1 100001", whole + " from 0 to 100000"},
+		{"data.channels", "0", "2 4 -1", "one of 0, 1, 3"},
+		{"data.size", "[]", "[32] [1,2,3] [0,5] [5,4097]", "[] or a list of 2 whole numbers from 1 to 4096"},
+		{"data.mean", "[]", "[-0.1] [1.1]", "a list of numbers from 0 to 1"},
+		{"data.std", "[]", "[0] [1.1]", "a list of numbers above 0 and at most 1"},
+		{"data.flip", "auto on off", "maybe", "one of auto, on, off"},
+		{"clean.count", "1 99999999", "-1", whole + ", at least 0"},
+		{"clean.ratio", "0", "-0.1 1.1", share},
+		{"attack.name", "none badnets", "badnet", "one of none, badnets"},
+		{"attack.target", "0 9", "-1", whole + ", at least 0"},
+		{"attack.label_mode", "all2all", "one2one", "one of all2one, all2all"},
+		{"attack.poison_rate", "0.001 0.999", "0 1 -1", "a number above 0 and below 1"},
+		{"attack.trigger.size", "1 4096", "0 4097", whole + " from 1 to 4096"},
+		{"attack.trigger.margin", "0 4096", "-1 4097", whole + " from 0 to 4096"},
+		{"attack.trigger.value", "0 255", "-1 256", whole + " from 0 to 255"},
+		{"attack.arch.name", "preactresnet18", "resnet", "one of preactresnet18"},
+		{"attack.arch.width", "1 1024", "0 1025", whole + " from 1 to 1024"},
+		{"attack.train.samples", "0 1", "-1", whole + ", at least 0"},
+		{"attack.train.epochs", "1 10000", "0 10001", epochs},
+		{"attack.train.batch_size", "1 65536", "0 65537", batch},
+		{"attack.train.lr", "10 1e-9", "0 10.1", lr},
+		{"attack.train.momentum", "0.99", "1 -0.1", momentum},
+		{"attack.train.weight_decay", "0 1", "-1 1.1", share},
+		{"attack.train.schedule", "onecycle cosine constant", "step", "one of onecycle, cosine, constant"},
+		{"unlearn.epochs", "1 10000", "0 10001", epochs},
+		{"unlearn.batch_size", "1 65536", "0 65537", batch},
+		{"unlearn.lr", "10", "0 10.1", lr},
+		{"unlearn.momentum", "0 0.99", "1 -0.1", momentum},
+		{"unlearn.weight_decay", "0 1", "-1 1.1", share},
+		{"unlearn.milestones", "[] [1] [1,2]", "[0] [-1]", "a list of whole numbers, at least 1"},
+		{"unlearn.gamma", "1", "0 1.1", positive},
+		{"unlearn.clip_norm", "0 1e9", "-1", "a number, at least 0"},
+		{"unlearn.stop_accuracy", "0 1", "-0.1 1.1", share},
+		{"suspicious.rule", "mad ratio", "zscore", "one of mad, ratio"},
+		{"suspicious.layers", "head all head,layer4.* [layer[34].*]", "[] [ [a a,a", layerRule},
+		{"suspicious.threshold", "0.1 100", "0 -1", "a number above 0"},
+		{"suspicious.max", "0 5", "-1", whole + ", at least 0"},
+		{"suspicious.order", "score index", "name", "one of score, index"},
+		{"suspicious.ratio", "1 0.01", "0 1.1", positive},
+		{"relearn.epochs", "1 10000", "0 10001", epochs},
+		{"relearn.batch_size", "1 65536", "0 65537", batch},
+		{"relearn.lr", "10", "0 10.1", lr},
+		{"relearn.momentum", "0 0.99", "1 -0.1", momentum},
+		{"relearn.weight_decay", "0 1", "-1 1.1", share},
+		{"relearn.alpha", "0 1000", "-0.1 1001", "a number from 0 to 1000"},
+		{"relearn.eval_every", "0 1", "-1", whole + ", at least 0"},
+		{"eval.batch_size", "1 65536", "0 65537", batch},
+	} {
+		tested[x.key] = true
+		t.Run(x.key, func(t *testing.T) {
+			for _, v := range strings.Fields(x.good) {
+				if _, err := Default(Options{Sets: []string{x.key + "=" + v}}); err != nil {
+					t.Error(err)
+				}
+			}
+			f := schema().find(x.key)
+			for _, v := range strings.Fields(x.bad) {
+				shown := v
+				if f.list && f.kind == reflect.String {
+					shown = map[string]string{"[]": "[]", "[": `["["]`, "[a": `["[a"]`, "a,a": `["a" "a"]`}[v]
+				} else if f.list {
+					shown = strings.ReplaceAll(v, ",", ", ")
+				} else if f.kind == reflect.String {
+					shown = quoted(v)
+				}
+				_, err := Default(Options{Sets: []string{x.key + "=" + v}})
+				if want := "--set: " + x.key + " is " + shown + ", wanted " + x.wanted; err == nil || err.Error() != want {
+					t.Errorf("%s\ngot  %v\nwant %s", v, err, want)
+				}
+			}
+		})
+	}
+	for _, f := range schema().leaves() {
+		if f.rule != "" && !tested[f.key] {
+			t.Errorf("the range of %s is not tested", f.key)
+		}
+	}
+}
+
+// The message names the layer that set the value.
+func TestRangeNamesTheLayer(t *testing.T) {
+	if _, msg := loadText(t, "seed: 1\nrelearn:\n  lr: -1\n  alpha: -1\n", Options{}); msg !=
+		"exp.yaml:3: relearn.lr is -1, wanted a number above 0 and at most 10 (and 1 more)" {
+		t.Error(msg)
+	}
+	// What a higher layer mends is no problem.
+	must(t, "relearn: {lr: -1}", Options{Sets: []string{"relearn.lr=1"}})
+}
+
+// Values that are each in range and do not go together.
+func TestTogether(t *testing.T) {
+	for _, x := range []struct{ name, text, want string }{
+		{"both", "clean:\n  ratio: 0.01", "clean.count is 600 (built-in base.yaml:37) and clean.ratio is 0.01 (exp.yaml:2): exactly one of them must be above 0"},
+		{"neither", "clean: {count: 0}", "clean.count is 0 (exp.yaml:1) and clean.ratio is 0 (built-in base.yaml:38): exactly one of them must be above 0"},
+		{"ratio alone", "clean: {count: 0, ratio: 1}", ""},
+		{"one class", "data: {classes: 1}", "exp.yaml:1: data.classes is 1: a classifier has 2 classes or more; 0 takes what is in the data"},
+		{"idx channels", "data: {channels: 3}", `data.kind is "idx" (built-in base.yaml:21) and data.channels is 3 (exp.yaml:1): the latter is for kind folder only`},
+		{"idx size", "data: {size: [32, 32]}", `data.kind is "idx" (built-in base.yaml:21) and data.size is [32, 32] (exp.yaml:1): the latter is for kind folder only`},
+		{"folder", "data: {kind: folder, channels: 3, size: [32, 32]}", ""},
+		{"folder labels", "data: {kind: folder, train_labels: a}", `data.kind is "folder" (exp.yaml:1) and data.train_labels is "a" (exp.yaml:1): the latter is for kind idx only`},
+		{"folder test labels", "data: {kind: folder, test_labels: a}", `data.kind is "folder" (exp.yaml:1) and data.test_labels is "a" (exp.yaml:1): the latter is for kind idx only`},
+		{"no images", "data: {dir: '', test: none}", `data.dir is "" (exp.yaml:1) and data.train is "" (built-in base.yaml:23): one of them must say where the images are`},
+		{"no test images", "data: {dir: '', train: a}", `data.dir is "" (exp.yaml:1) and data.test is "" (built-in base.yaml:25): one of them must say where the images are; data.test none is for no test set`},
+		{"files alone", "data: {dir: '', train: a, test: b}", ""},
+		{"mean alone", "data: {mean: [0.5]}", "data.mean is [0.5] (exp.yaml:1) and data.std is [] (built-in base.yaml:31): both must have one number per channel, or none"},
+		{"mean and std", "data: {mean: [0.5], std: [0.5, 0.5, 0.5]}", "data.mean is [0.5] (exp.yaml:1) and data.std is [0.5, 0.5, 0.5] (exp.yaml:1): both must have one number per channel, or none"},
+		{"channels of mean", "data: {kind: folder, channels: 3, mean: [0.5], std: [0.5]}", "data.mean is [0.5] (exp.yaml:1) and data.channels is 3 (exp.yaml:1): wanted one number per channel"},
+		{"custom", "data: {name: custom}", `data.name is "custom" (exp.yaml:1) and data.mean is [] (built-in base.yaml:30): give mean and std as the model was trained with; [0] and [1] for none`},
+		{"custom with numbers", "data: {name: custom, mean: [0], std: [1]}", ""},
+		{"target", "attack: {target: 10}", "attack.target is 10 (exp.yaml:1) and data.classes is 10 (built-in base.yaml:27): the target must be one of the classes, counted from 0"},
+		{"target of unknown classes", "attack: {target: 10}\ndata: {classes: 0}", ""},
+		{"pattern", "attack: {trigger: {pattern: a.png}}", `attack.trigger.pattern is "a.png" (exp.yaml:1) and attack.trigger.mask is "" (built-in base.yaml:56): give both files or neither`},
+		{"mask", "attack: {trigger: {mask: a.png}}", `attack.trigger.pattern is "" (built-in base.yaml:55) and attack.trigger.mask is "a.png" (exp.yaml:1): give both files or neither`},
+		{"pattern and mask", "attack: {trigger: {pattern: a.png, mask: b.png}}", ""},
+		{"nesterov", "attack: {train: {momentum: 0}}", "attack.train.nesterov is true (built-in base.yaml:66) and attack.train.momentum is 0 (exp.yaml:1): Nesterov's needs a momentum above 0"},
+		{"milestones", "unlearn: {milestones: [10, 5]}", "exp.yaml:1: unlearn.milestones is [10, 5]: each epoch must be above the one before it"},
+		{"milestones twice", "unlearn: {milestones: [5, 5]}", "exp.yaml:1: unlearn.milestones is [5, 5]: each epoch must be above the one before it"},
+		{"all", "suspicious: {layers: [head, all]}", `exp.yaml:1: suspicious.layers is ["head" "all"]: all stands alone`},
+		{"variable", "output: ${HOME}/x", `exp.yaml:1: output is "${HOME}/x": only ${name} is replaced in paths`},
+		{"tilde", "data: {dir: ~/x}", `exp.yaml:1: data.dir is "~/x": ~ is not expanded; write the folder out`},
+		{"NUL", `output: "a\0b"`, `exp.yaml:1: output is "a\x00b": a path cannot hold a NUL character`},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			if _, msg := loadText(t, x.text, Options{}); msg != x.want {
+				t.Errorf("got  %s\nwant %s", msg, x.want)
+			}
+		})
+	}
+}
+
+func TestNameInPaths(t *testing.T) {
+	c := must(t, "name: x\noutput: out/${name}/${name}\nmodel: {path: '${name}.pt'}\n", Options{Sets: []string{"name=y"}})
+	if c.Output != "out/y/y" || c.Attack.Output != "models/y" || c.ModelPath() != "y.pt" {
+		t.Error(c.Output, c.Attack.Output, c.ModelPath())
+	}
+}

@@ -1,0 +1,172 @@
+// Package config reads a run's configuration: strict YAML in layers, one
+// schema, ranges checked, every value traceable to the layer that set it.
+//
+// The lowest layer is the built-in configs/base.yaml, which alone holds the
+// defaults. Above it come the files named by "extends:", the user's file, ULRL_*
+// environment variables and key=value overrides. Paths are as the user types
+// them: relative ones are relative to the working directory. "extends:" alone is
+// relative to the file that says it. ${name} in a path becomes the run's name.
+//
+// Whatever is wrong in a config is misuse in the sense of package fault.
+package config
+
+import "path/filepath"
+
+// Config is one run's whole configuration, as Load and Default return it. Values
+// marked [published] in configs/base.yaml are those of ULRL, arXiv 2405.14781.
+// Fields carry their range in the validate tag.
+type Config struct {
+	// Name is the run's name; it replaces ${name} in paths.
+	Name string `mapstructure:"name" validate:"runname"`
+	// Seed is the seed of every random draw.
+	Seed uint64 `mapstructure:"seed"`
+	// Device is auto (CUDA where there is one), cpu, cuda or cuda:N.
+	Device string `mapstructure:"device" validate:"device"`
+	// Threads is the tensor library's CPU threads; 0 is one per physical core
+	// that the process may use.
+	Threads int `mapstructure:"threads" validate:"gte=0,lte=1024"`
+	// Output is the run directory.
+	Output string `mapstructure:"output" validate:"required"`
+
+	Data       Data       `mapstructure:"data"`
+	Clean      Clean      `mapstructure:"clean"`
+	Model      Model      `mapstructure:"model"`
+	Attack     Attack     `mapstructure:"attack"`
+	Unlearn    Unlearn    `mapstructure:"unlearn"`
+	Suspicious Suspicious `mapstructure:"suspicious"`
+	Relearn    Relearn    `mapstructure:"relearn"`
+	Eval       Eval       `mapstructure:"eval"`
+
+	origins map[string]string // leaf key to the layer that set it
+}
+
+// Data says where the images are and how they are read.
+type Data struct {
+	// Name chooses the normalisation where Mean and Std are empty, and what
+	// Flip auto means. custom has no normalisation of its own.
+	Name string `mapstructure:"name" validate:"oneof=fashion-mnist mnist cifar10 cifar100 gtsrb tiny-imagenet custom"`
+	// Kind is idx (MNIST's files) or folder (a folder of images per class).
+	Kind string `mapstructure:"kind" validate:"oneof=idx folder"`
+	// Dir has the four IDX files by their usual names, or train/ and test/.
+	Dir string `mapstructure:"dir"`
+	// Train replaces the images file (idx) or the folder of classes (folder)
+	// found in Dir; empty: as found.
+	Train string `mapstructure:"train"`
+	// TrainLabels is the labels file, idx only; empty: the usual name.
+	TrainLabels string `mapstructure:"train_labels"`
+	// Test is as Train, for the test set; NoTestSet: there is none.
+	Test string `mapstructure:"test"`
+	// TestLabels is as TrainLabels, for the test set.
+	TestLabels string `mapstructure:"test_labels"`
+	// Classes is the number of classes; 0: as found in the data.
+	Classes int `mapstructure:"classes" validate:"gte=0,lte=100000"`
+	// Channels is 1, 3 or 0 (as found); folder only.
+	Channels int `mapstructure:"channels" validate:"oneof=0 1 3"`
+	// Size is [height, width] in pixels, or empty (as found); folder only.
+	Size []int `mapstructure:"size" validate:"nothing_or=2,dive,gte=1,lte=4096"`
+	// Mean and Std are of pixels scaled to 0..1, one per channel; empty: by Name.
+	Mean []float64 `mapstructure:"mean" validate:"dive,gte=0,lte=1"`
+	Std  []float64 `mapstructure:"std" validate:"dive,gt=0,lte=1"`
+	// Flip says whether augmentation may flip horizontally: auto (by Name), on, off.
+	Flip string `mapstructure:"flip" validate:"oneof=auto on off"`
+}
+
+// NoTestSet is the value of Data.Test where there is no test set.
+const NoTestSet = "none"
+
+// Clean is the defender's draw from the training set: exactly one of Count and
+// Ratio is above 0.
+type Clean struct {
+	// Count is a number of images.
+	Count int `mapstructure:"count" validate:"gte=0"`
+	// Ratio is a share of the training set.
+	Ratio float64 `mapstructure:"ratio" validate:"gte=0,lte=1"`
+	// Balanced draws the same number from each class.
+	Balanced bool `mapstructure:"balanced"`
+}
+
+// Model is the model to clean.
+type Model struct {
+	// Path is a TorchScript file; empty: what the attack wrote (see ModelPath).
+	Path string `mapstructure:"path"`
+}
+
+// BackdooredFile is the name of the model in an attack's output folder.
+const BackdooredFile = "backdoored.pt"
+
+// ModelPath is the TorchScript file to clean: Model.Path, or where that is empty
+// the attack's output.
+func (c *Config) ModelPath() string {
+	if c.Model.Path != "" {
+		return c.Model.Path
+	}
+	return filepath.Join(c.Attack.Output, BackdooredFile)
+}
+
+// Unlearn is the schedule of gradient ascent.
+type Unlearn struct {
+	// Epochs is the most there are.
+	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
+	// BatchSize is in images.
+	BatchSize int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	// LR is SGD's learning rate, Momentum and WeightDecay (L2) belong to it.
+	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
+	Momentum    float64 `mapstructure:"momentum" validate:"gte=0,lt=1"`
+	WeightDecay float64 `mapstructure:"weight_decay" validate:"gte=0,lte=1"`
+	// Milestones are the epochs, ascending from 1, after which LR is multiplied
+	// by Gamma.
+	Milestones []int   `mapstructure:"milestones" validate:"dive,gte=1"`
+	Gamma      float64 `mapstructure:"gamma" validate:"gt=0,lte=1"`
+	// ClipNorm is the global L2 norm to which gradients are clipped; 0: never.
+	ClipNorm float64 `mapstructure:"clip_norm" validate:"gte=0"`
+	// StopAccuracy ends unlearning after the epoch whose accuracy is at most this.
+	StopAccuracy float64 `mapstructure:"stop_accuracy" validate:"gte=0,lte=1"`
+}
+
+// Suspicious is the selection of neurons.
+type Suspicious struct {
+	// Rule is mad (outliers by median absolute deviation) or ratio.
+	Rule string `mapstructure:"rule" validate:"oneof=mad ratio"`
+	// Layers is what is scored: head, all (alone), or patterns of path.Match.
+	Layers []string `mapstructure:"layers" validate:"min=1,unique,dive,layer"`
+	// Threshold is the z score of rule mad above which a neuron is suspicious.
+	Threshold float64 `mapstructure:"threshold" validate:"gt=0"`
+	// Max caps the neurons per layer under rule mad; 0: no cap.
+	Max int `mapstructure:"max" validate:"gte=0"`
+	// Order says which of them the cap keeps: score (highest) or index (first).
+	Order string `mapstructure:"order" validate:"oneof=score index"`
+	// Ratio is the share of each layer's neurons under rule ratio.
+	Ratio float64 `mapstructure:"ratio" validate:"gt=0,lte=1"`
+}
+
+// Values of Suspicious.Layers that are no patterns.
+const (
+	LayersHead = "head" // the last linear layer whose output is the class count
+	LayersAll  = "all"  // every linear and convolutional layer
+)
+
+// Relearn is the schedule of relearning; the learning rate anneals to 0 along a
+// cosine.
+type Relearn struct {
+	// Epochs is how many there are.
+	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
+	// BatchSize is in images.
+	BatchSize int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	// LR is SGD's learning rate at the start, Momentum and WeightDecay (L2)
+	// belong to it.
+	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
+	Momentum    float64 `mapstructure:"momentum" validate:"gte=0,lt=1"`
+	WeightDecay float64 `mapstructure:"weight_decay" validate:"gte=0,lte=1"`
+	// Alpha weighs the cosine term that pushes new rows off the old ones.
+	Alpha float64 `mapstructure:"alpha" validate:"gte=0,lte=1000"`
+	// Augment crops at random with padding 4, and flips as Data.Flip says.
+	Augment bool `mapstructure:"augment"`
+	// EvalEvery measures on the test set every so many epochs; 0: never between.
+	EvalEvery int `mapstructure:"eval_every" validate:"gte=0"`
+}
+
+// Eval is how test sets are passed through a model.
+type Eval struct {
+	// BatchSize is in images.
+	BatchSize int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+}

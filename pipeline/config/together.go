@@ -1,0 +1,105 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// together collects problems that several keys make between them.
+type together struct {
+	c     *Config
+	root  *field
+	found problems
+}
+
+// checkTogether finds values that are each in range and do not go together.
+func checkTogether(c *Config) problems {
+	t := &together{c: c, root: schema()}
+	t.clean()
+	t.data()
+	t.normalisation()
+	t.attack()
+	t.paths()
+	for i := 1; i < len(c.Unlearn.Milestones); i++ {
+		if c.Unlearn.Milestones[i] <= c.Unlearn.Milestones[i-1] {
+			t.add("each epoch must be above the one before it", "unlearn.milestones")
+			break
+		}
+	}
+	if l := c.Suspicious.Layers; len(l) > 1 && slices.Contains(l, LayersAll) {
+		t.add("all stands alone", "suspicious.layers")
+	}
+	return t.found
+}
+
+// add tells the keys' values and where each was set, then the rule.
+func (t *together) add(rule string, keys ...string) {
+	if len(keys) == 1 {
+		t.found.add("%s: %s is %s: %s", t.c.Origin(keys[0]), keys[0], show(t.c, t.root.find(keys[0])), rule)
+		return
+	}
+	var parts []string
+	for _, key := range keys {
+		f := t.root.find(key)
+		parts = append(parts, fmt.Sprintf("%s is %s (%s)", key, show(t.c, f), t.c.Origin(key)))
+	}
+	t.found.add("%s: %s", strings.Join(parts, " and "), rule)
+}
+
+func (t *together) clean() {
+	if (t.c.Clean.Count > 0) == (t.c.Clean.Ratio > 0) {
+		t.add("exactly one of them must be above 0", "clean.count", "clean.ratio")
+	}
+}
+
+func (t *together) data() {
+	d := t.c.Data
+	if d.Classes == 1 {
+		t.add("a classifier has 2 classes or more; 0 takes what is in the data", "data.classes")
+	}
+	for _, only := range []struct {
+		set       bool
+		key, kind string
+	}{
+		{d.Channels != 0, "data.channels", "folder"},
+		{len(d.Size) > 0, "data.size", "folder"},
+		{d.TrainLabels != "", "data.train_labels", "idx"},
+		{d.TestLabels != "", "data.test_labels", "idx"},
+	} {
+		if only.set && d.Kind != only.kind {
+			t.add("the latter is for kind "+only.kind+" only", "data.kind", only.key)
+		}
+	}
+	if d.Dir == "" && d.Train == "" {
+		t.add("one of them must say where the images are", "data.dir", "data.train")
+	}
+	if d.Dir == "" && d.Test == "" {
+		t.add("one of them must say where the images are; data.test none is for no test set", "data.dir", "data.test")
+	}
+}
+
+func (t *together) normalisation() {
+	d := t.c.Data
+	switch {
+	case len(d.Mean) != len(d.Std):
+		t.add("both must have one number per channel, or none", "data.mean", "data.std")
+	case d.Channels != 0 && len(d.Mean) != 0 && len(d.Mean) != d.Channels:
+		t.add("wanted one number per channel", "data.mean", "data.channels")
+	case d.Name == "custom" && len(d.Mean) == 0:
+		t.add("give mean and std as the model was trained with; [0] and [1] for none", "data.name", "data.mean")
+	}
+}
+
+func (t *together) attack() {
+	a := t.c.Attack
+	if t.c.Data.Classes > 0 && a.Target >= t.c.Data.Classes {
+		t.add("the target must be one of the classes, counted from 0", "attack.target", "data.classes")
+	}
+	if (a.Trigger.Pattern == "") != (a.Trigger.Mask == "") {
+		t.add("give both files or neither", "attack.trigger.pattern", "attack.trigger.mask")
+	}
+	if a.Train.Nesterov && a.Train.Momentum == 0 {
+		t.add("Nesterov's needs a momentum above 0", "attack.train.nesterov", "attack.train.momentum")
+	}
+}

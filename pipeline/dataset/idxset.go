@@ -1,0 +1,148 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ulrl/pipeline/fault"
+)
+
+// readIDXSet reads a pair of IDX files: images N×H×W or N×C×H×W, and labels N.
+func readIDXSet(ctx context.Context, src Source) (*Set, error) {
+	if src.Images == "" || src.Labels == "" {
+		return nil, fault.Misuse("data set: kind %q wants a file of images and a file of labels", KindIDX)
+	}
+	// Labels first: they are small, and a mistake in them shows at once.
+	labelPath, labels, err := readIDXFile(ctx, src.Labels, 1)
+	if err != nil {
+		return nil, err
+	}
+	imagePath, images, err := readIDXFile(ctx, src.Images, 3, 4)
+	if err != nil {
+		return nil, err
+	}
+	n, c, h, w := imageShape(images.dims)
+	if n != labels.dims[0] {
+		return nil, fault.Misuse("%s holds %d images, but %s holds %d labels; they must come from the same set",
+			imagePath, n, labelPath, labels.dims[0])
+	}
+	if differs(src.Channels, c) || differs(src.Height, h) || differs(src.Width, w) {
+		return nil, fault.Misuse("%s: images are %d×%d×%d (channels×height×width), not the %s asked for; IDX images are not converted",
+			imagePath, c, h, w, wantedShape(src))
+	}
+	classes, err := idxClasses(labelPath, labels.data, src.Classes)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{Name: idxName(imagePath), C: c, H: h, W: w, Images: images.data, Labels: make([]int64, n), Classes: classes}
+	for i, label := range labels.data {
+		set.Labels[i] = int64(label)
+	}
+	return set, nil
+}
+
+// readIDXFile reads the file path names, or the one beside it with or without
+// ".gz"; it returns the name it found.
+func readIDXFile(ctx context.Context, path string, wantDims ...int) (string, idxData, error) {
+	found, info, err := findIDX(path)
+	if err != nil {
+		return "", idxData{}, err
+	}
+	// Opening a pipe would wait for a writer, and a device never ends.
+	if !info.Mode().IsRegular() {
+		return "", idxData{}, fault.Misuse("data file %s: not a regular file; name an IDX file", found)
+	}
+	f, err := os.Open(found)
+	if err != nil {
+		return "", idxData{}, fileError("data file", found, err)
+	}
+	defer f.Close()
+	data, err := decodeIDX(contextReader{ctx, f}, info.Size(), found, wantDims...)
+	return found, data, err
+}
+
+func findIDX(path string) (string, fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err == nil {
+		return path, info, nil
+	}
+	other, cut := strings.CutSuffix(path, ".gz")
+	if !cut {
+		other = path + ".gz"
+	}
+	if info, otherErr := os.Stat(other); otherErr == nil {
+		return other, info, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fault.Misuse("data file %s: not found, nor %s; %s", path, filepath.Base(other), remedy(path))
+	}
+	return "", nil, fileError("data file", path, err)
+}
+
+// idxClasses checks the labels and names the classes by their numbers. With
+// count 0 the highest label decides, and then every class must occur.
+func idxClasses(path string, labels []uint8, count int) ([]string, error) {
+	if count == 0 {
+		count = int(slices.Max(labels)) + 1
+		var seen [256]bool
+		for _, label := range labels {
+			seen[label] = true
+		}
+		if missing := slices.Index(seen[:count], false); missing >= 0 {
+			return nil, fault.Misuse("%s: class %d has no samples, though labels go up to %d; set data.classes if that is meant",
+				path, missing, count-1)
+		}
+	}
+	names := make([]string, count)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	for i, label := range labels {
+		if int(label) >= count {
+			return nil, fault.Misuse("%s: label %d of image %d is beyond the %d classes (0 to %d); set data.classes higher or mend the file",
+				path, label, i, count, count-1)
+		}
+	}
+	return names, nil
+}
+
+// differs reports whether a wanted size, 0 for any, is not the one there.
+func differs(want, got int) bool { return want != 0 && want != got }
+
+func wantedShape(src Source) string {
+	part := func(n int) string {
+		if n == 0 {
+			return "any"
+		}
+		return strconv.Itoa(n)
+	}
+	return part(src.Channels) + "×" + part(src.Height) + "×" + part(src.Width)
+}
+
+// idxName is the image file's name without its endings.
+func idxName(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), ".gz")
+}
+
+// readStep bounds one read, so that the context is looked at now and then.
+const readStep = 8 << 20
+
+// contextReader ends a long read when its context does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p[:min(len(p), readStep)])
+}

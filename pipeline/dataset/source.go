@@ -1,0 +1,99 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"ulrl/pipeline/fault"
+)
+
+// The kinds of Source.
+const (
+	KindIDX    = "idx"
+	KindFolder = "folder"
+)
+
+// maxSetBytes bounds all images of one set together.
+const maxSetBytes = 64 << 30
+
+// Source says where a set is and what shape is wanted.
+type Source struct {
+	// Kind is "idx" or "folder".
+	Kind string
+	// Images and Labels are IDX files, compressed with gzip or not.
+	Images, Labels string
+	// Dir holds one folder per class: Dir/<class>/<anything>.{png,jpg,jpeg}.
+	Dir string
+	// Classes is the class count; 0 takes it from the data.
+	Classes int
+	// Channels (1 grey, 3 RGB), Height and Width are the shape wanted; 0 takes
+	// the first image's. Folders are converted and resized to it, with Height
+	// and Width given together; IDX files must already have it.
+	Channels, Height, Width int
+	// Workers is how many images are decoded at once; 0 means GOMAXPROCS.
+	Workers int
+}
+
+// Read reads the whole set. What the user can mend in the source or in the
+// files is reported as misuse.
+func Read(ctx context.Context, src Source) (*Set, error) {
+	if src.Classes < 0 || src.Channels < 0 || src.Height < 0 || src.Width < 0 || src.Workers < 0 {
+		return nil, fault.Misuse("data set: classes, channels, height, width and workers must not be negative: got %d, %d, %d, %d, %d",
+			src.Classes, src.Channels, src.Height, src.Width, src.Workers)
+	}
+	switch src.Kind {
+	case KindIDX:
+		return readIDXSet(ctx, src)
+	case KindFolder:
+		return readFolder(ctx, src)
+	default:
+		return nil, fault.Misuse("data set: kind %q is not known; use %q or %q", src.Kind, KindIDX, KindFolder)
+	}
+}
+
+// fileError wraps an error of opening or listing path: a missing or forbidden
+// file is the user's to mend, a failing disk is not.
+func fileError(what, path string, err error) error {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.Misuse("%s %s: not found; %s", what, path, remedy(path))
+	case errors.Is(err, fs.ErrPermission):
+		return fault.Misuse("%s %s: no permission to read it", what, path)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP),
+		errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.EINVAL):
+		return fault.Misuse("%s %s: %w; check the path", what, path, err)
+	default:
+		return fmt.Errorf("reading %s %s: %w", what, path, err)
+	}
+}
+
+// remedy is what to do about a missing path.
+func remedy(path string) string {
+	if strings.Contains(path, "fashion-mnist") {
+		return "install it with: apt-get install dataset-fashion-mnist"
+	}
+	return "check the path"
+}
+
+// checkSetSize refuses a set whose images take more than maxSetBytes. All
+// arguments are positive.
+func checkSetSize(path string, n, c, h, w int) error {
+	// Factors may come from a file's header: divide, a product could overflow.
+	left := int64(maxSetBytes)
+	for _, d := range []int{n, c, h, w} {
+		left /= int64(d)
+	}
+	if left > 0 {
+		return nil
+	}
+	gib := float64(n) * float64(c) * float64(h) * float64(w) / (1 << 30)
+	return fault.Misuse("%s: %d images of %d×%d×%d take %.4g GiB of memory, more than the %d GiB allowed; use fewer or smaller images",
+		path, n, c, h, w, gib, maxSetBytes>>30)
+}

@@ -1,0 +1,55 @@
+// Package metrics holds the numbers by which the field judges a defence.
+package metrics
+
+// Scores of one model. ASR and RA are nil where no trigger is known, ACC where
+// there is nothing to measure it on. All are shares in [0, 1].
+type Scores struct {
+	// ACC is the clean accuracy: clean images classified as labelled.
+	ACC *float64 `json:"acc"`
+	// ASR is the attack success rate: of triggered images whose true class is
+	// not the target, those classified as the target. Images of the target
+	// class never count.
+	ASR *float64 `json:"asr"`
+	// RA is the robust accuracy: of the same images, those classified as their
+	// true class.
+	RA *float64 `json:"ra"`
+	// CleanImages and TriggeredImages are the denominators.
+	CleanImages     int `json:"clean_images"`
+	TriggeredImages int `json:"triggered_images"`
+	// MeasuredOn says which images: "test" or, where there is no test set,
+	// "clean samples", which the defence has trained on.
+	MeasuredOn string `json:"measured_on,omitempty"`
+}
+
+// DER is the defence effectiveness rating of Zhu et al. (arXiv 2304.11823):
+// (max(0, ASR before − after) − max(0, ACC before − after) + 1) / 2, nil where
+// an ASR or ACC is missing.
+func DER(before, after Scores) *float64 {
+	if before.ACC == nil || after.ACC == nil || before.ASR == nil || after.ASR == nil {
+		return nil
+	}
+	der := (max(0, *before.ASR-*after.ASR) - max(0, *before.ACC-*after.ACC) + 1) / 2
+	return &der
+}
+
+// Count tallies predictions against labels.
+type Count struct{ Right, Total int }
+
+// Add counts one batch.
+func (c *Count) Add(predicted, want []int64) {
+	for i, p := range predicted {
+		if p == want[i] {
+			c.Right++
+		}
+	}
+	c.Total += len(predicted)
+}
+
+// Share is Right/Total, nil for nothing.
+func (c Count) Share() *float64 {
+	if c.Total == 0 {
+		return nil
+	}
+	share := float64(c.Right) / float64(c.Total)
+	return &share
+}

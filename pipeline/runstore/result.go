@@ -1,0 +1,101 @@
+package runstore
+
+import "ulrl/pipeline/metrics"
+
+// Status of a run.
+const (
+	StatusRunning     = "running"
+	StatusComplete    = "complete"
+	StatusInterrupted = "interrupted"
+	StatusFailed      = "failed"
+)
+
+// Result is what a run leaves in result.json.
+type Result struct {
+	Name   string `json:"name"`
+	Status string `json:"status"`
+	Error  string `json:"error,omitempty"`
+
+	Before metrics.Scores `json:"before"`
+	After  metrics.Scores `json:"after"`
+	DER    *float64       `json:"der"`
+
+	// Suspicious are the neurons that were re-initialised; empty means that
+	// relearning was plain fine-tuning.
+	Suspicious []Neuron `json:"suspicious"`
+	// Layers is how the neurons of each scored layer were judged.
+	Layers []Layer `json:"layers"`
+
+	// Seconds by phase, "total" among them.
+	Seconds  map[string]float64 `json:"seconds"`
+	Versions Versions           `json:"versions"`
+	Machine  Machine            `json:"machine"`
+	Seed     uint64             `json:"seed"`
+	Inputs   map[string]Input   `json:"inputs"` // "model", "config"
+	Clean    Clean              `json:"clean"`
+	Warnings []string           `json:"warnings"`
+	Started  string             `json:"started"` // RFC 3339
+	Command  []string           `json:"command"`
+	Files    map[string]string  `json:"files"` // what → name in the run directory
+}
+
+// Neuron is one output neuron of a scored layer.
+type Neuron struct {
+	Layer string   `json:"layer"`
+	Index int      `json:"index"`
+	Score float64  `json:"score"` // L1 change of its weights under unlearning
+	Z     *float64 `json:"z"`     // nil where it is undefined (MAD 0) or not asked for
+}
+
+// Layer is the selection within one scored layer.
+type Layer struct {
+	Name     string    `json:"name"`
+	Rows     int       `json:"rows"`
+	Rule     string    `json:"rule"` // "mad" or "ratio": the one that was applied
+	Median   float64   `json:"median"`
+	MAD      float64   `json:"mad"`
+	Note     string    `json:"note,omitempty"` // why the rule differs from the config's
+	Scores   []float64 `json:"scores"`
+	Selected []int     `json:"selected"`
+}
+
+// Versions of what made a result.
+type Versions struct {
+	ULRL     string `json:"ulrl"`
+	Go       string `json:"go"`
+	Libtorch string `json:"libtorch"`
+}
+
+// Machine that made a result.
+type Machine struct {
+	OS      string `json:"os"`
+	CPU     string `json:"cpu"`
+	Cores   int    `json:"cores"`
+	Device  string `json:"device"`
+	Threads int    `json:"threads"`
+}
+
+// Input is a file that the result depends on.
+type Input struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+}
+
+// Clean is the clean sample that the defence saw.
+type Clean struct {
+	Count int   `json:"count"`
+	Of    int   `json:"of"`
+	Drawn []int `json:"drawn"` // indices into the training set, ascending
+}
+
+// EpochEvent is one line of events.jsonl with kind "epoch".
+type EpochEvent struct {
+	Kind     string  `json:"kind"`
+	Phase    string  `json:"phase"` // "unlearn", "relearn" or "train"
+	Epoch    int     `json:"epoch"` // from 1
+	LR       float64 `json:"lr"`
+	Loss     float64 `json:"loss"`             // mean cross-entropy over the epoch's images
+	Accuracy float64 `json:"accuracy"`         // over the forward passes of its own updates
+	Cosine   float64 `json:"cosine,omitempty"` // relearn: Σ cos of the suspicious rows, mean over batches
+	Seconds  float64 `json:"seconds"`
+}

@@ -1,0 +1,649 @@
+package torchbridge
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// open gives a CPU device and checks at the test's end that no handle is left.
+func open(t *testing.T) *Device {
+	t.Helper()
+	lib, err := Open(func(what string) { t.Log("leak:", what) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := lib.LiveHandles()
+	d, err := lib.Device("cpu", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		d.Close()
+		if n := lib.LiveHandles() - before; n != 0 {
+			t.Errorf("%d handles were left", n)
+		}
+	})
+	return d
+}
+
+// do runs f on the device and fails the test on an error.
+func do(t *testing.T, d *Device, f func(s *Scope)) {
+	t.Helper()
+	err := d.Do(context.Background(), func(s *Scope) error { f(s); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOperationsAgainstHandComputedValues(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		a := From(s, []float64{1, -2, 3, 4}, 2, 2)
+		b := From(s, []float64{2, 2, -1, 0.5}, 2, 2)
+		col := From(s, []float64{10, 20}, 2, 1)
+		cases := []struct {
+			name string
+			got  *Tensor
+			want []float64
+		}{
+			{"neg", a.Neg(), []float64{-1, 2, -3, -4}},
+			{"abs", a.Abs(), []float64{1, 2, 3, 4}},
+			{"square", a.Square(), []float64{1, 4, 9, 16}},
+			{"sqrt", a.Square().Sqrt(), []float64{1, 2, 3, 4}},
+			{"sign", a.Sign(), []float64{1, -1, 1, 1}},
+			{"round half to even", From(s, []float64{0.5, 1.5, -0.5, 2.4}, 4).Round(), []float64{0, 2, 0, 2}},
+			{"add", a.Add(b), []float64{3, 0, 2, 4.5}},
+			{"sub", a.Sub(b), []float64{-1, -4, 4, 3.5}},
+			{"mul", a.Mul(b), []float64{2, -4, -3, 2}},
+			{"div", a.Div(b), []float64{0.5, -1, -3, 8}},
+			{"broadcast", a.Add(col), []float64{11, 8, 23, 24}},
+			{"matmul", a.MatMul(b), []float64{4, 1, 2, 8}},
+			{"add scalar", a.AddScalar(1), []float64{2, -1, 4, 5}},
+			{"mul scalar", a.MulScalar(2), []float64{2, -4, 6, 8}},
+			{"div scalar", a.DivScalar(2), []float64{0.5, -1, 1.5, 2}},
+			{"clamp", a.Clamp(-1, 3), []float64{1, -1, 3, 3}},
+			{"sum", a.Sum(), []float64{6}},
+			{"mean", a.Mean(), []float64{1.5}},
+			{"norm", a.Norm(), []float64{math.Sqrt(30)}},
+			{"sum of rows", a.SumDim(1, false), []float64{-1, 7}},
+			{"reshape", a.Reshape(-1), []float64{1, -2, 3, 4}},
+			{"narrow", a.Narrow(1, 1, 1), []float64{-2, 4}},
+			{"rows", a.Rows([]int{1, 1, 0}), []float64{3, 4, 3, 4, 1, -2}},
+			{"cross-entropy", From(s, []float64{0, 0, math.Log(3), 0}, 2, 2).CrossEntropy(From(s, []int64{0, 0}, 2)),
+				[]float64{(math.Log(2) + math.Log(4.0/3)) / 2}},
+			{"cosine", a.CosineSimilarity(b, 1), []float64{-2 / math.Sqrt(5*8), -1 / math.Sqrt(25*1.25)}},
+			{"full", s.Full(7, Float64, 2), []float64{7, 7}},
+		}
+		for _, c := range cases {
+			got := Values[float64](c.got)
+			if len(got) != len(c.want) {
+				t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+				continue
+			}
+			for i := range got {
+				if math.Abs(got[i]-c.want[i]) > 1e-12 {
+					t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+					break
+				}
+			}
+		}
+		if got := Values[int64](a.ArgMaxDim(1)); !reflect.DeepEqual(got, []int64{0, 1}) {
+			t.Errorf("argmax: got %v", got)
+		}
+		if got := Values[bool](a.Div(s.Full(0, Float64, 2, 2)).IsFinite().All()); got[0] {
+			t.Error("1/0 counts as finite")
+		}
+		if got := Values[bool](a.Eq(From(s, []float64{1, 2, 3, 5}, 2, 2))); !reflect.DeepEqual(got, []bool{true, false, true, false}) {
+			t.Errorf("eq: got %v", got)
+		}
+	})
+}
+
+func roundTrip[T Element](t *testing.T, d *Device, values []T) {
+	t.Helper()
+	do(t, d, func(s *Scope) {
+		x := From(s, values, len(values))
+		if got := Values[T](x); !reflect.DeepEqual(got, values) {
+			t.Errorf("%v: got %v, want %v", x.DType(), got, values)
+		}
+		if got := x.Shape(); !reflect.DeepEqual(got, []int{len(values)}) {
+			t.Errorf("%v: shape %v", x.DType(), got)
+		}
+	})
+}
+
+func TestEveryElementTypeCrossesTheBridge(t *testing.T) {
+	d := open(t)
+	roundTrip(t, d, []uint8{0, 1, 255})
+	roundTrip(t, d, []int64{math.MinInt64, 0, math.MaxInt64})
+	roundTrip(t, d, []float32{-0.5, 0, math.MaxFloat32})
+	roundTrip(t, d, []float64{math.SmallestNonzeroFloat64, 0, math.MaxFloat64})
+	roundTrip(t, d, []bool{true, false, true})
+	roundTrip(t, d, []float32{})
+}
+
+func TestConversionAndMemoryOrder(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		x := From(s, []uint8{0, 51, 102, 255}, 4).To(Float32).DivScalar(255)
+		if got := Values[float32](x); got[1] != 0.2 || got[3] != 1 {
+			t.Errorf("uint8 to float32: %v", got)
+		}
+		image := From(s, []float32{1, 2, 3, 4, 5, 6, 7, 8}, 1, 2, 2, 2)
+		last := image.ChannelsLast()
+		if image.IsChannelsLast() || !last.IsChannelsLast() {
+			t.Error("channels-last order is not told apart")
+		}
+		if !reflect.DeepEqual(Values[float32](last), Values[float32](image)) {
+			t.Error("channels-last changed the elements")
+		}
+	})
+}
+
+func TestGradients(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		x := From(s, []float64{1, 2, 3}, 3).SetRequiresGrad(true)
+		if x.Grad() != nil {
+			t.Error("a gradient before backward")
+		}
+		x.Square().Sum().Backward()
+		if got := Values[float64](x.Grad()); !reflect.DeepEqual(got, []float64{2, 4, 6}) {
+			t.Errorf("gradient %v", got)
+		}
+		s.NoGrad(func() {
+			if x.Square().RequiresGrad() {
+				t.Error("NoGrad recorded an operation")
+			}
+		})
+		if !x.Square().RequiresGrad() {
+			t.Error("recording is off after NoGrad")
+		}
+		if x.Detach().Square().RequiresGrad() {
+			t.Error("a detached tensor is recorded")
+		}
+		x.CopyFrom(From(s, []float64{5}, 1))
+		x.CopyRows([]int{2}, From(s, []float64{9}, 1))
+		if got := Values[float64](x); !reflect.DeepEqual(got, []float64{5, 5, 9}) {
+			t.Errorf("after CopyFrom and CopyRows: %v", got)
+		}
+	})
+}
+
+func TestTheFirstFailureSticksAndIsOneLine(t *testing.T) {
+	d := open(t)
+	err := d.Do(context.Background(), func(s *Scope) error {
+		a := From(s, []float32{1, 2, 3}, 3)
+		b := From(s, []float32{1, 2}, 2)
+		c := a.Add(b).Neg().Sum()
+		if c.Item() != 0 || Values[float32](c) != nil || c.Shape() != nil || c.Grad() != nil {
+			t.Error("an invalid tensor has a value")
+		}
+		a.MatMul(From(s, []float32{1}, 1, 1, 1))
+		return errors.New("a later error")
+	})
+	if err == nil || !strings.Contains(err.Error(), "size of tensor a (3) must match the size of tensor b (2)") {
+		t.Fatalf("got %v", err)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %q", err)
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Code != CodeTorch || len(e.Detail) <= len(e.Reason) {
+		t.Errorf("not a torch error with detail: %#v", e)
+	}
+}
+
+func TestExceptionsOfEveryKind(t *testing.T) {
+	for kind, want := range []Code{CodeTorch, CodeMemory, CodeStd, CodeUnknown, CodeMemory} {
+		var e *Error
+		if err := fail(kind); !errors.As(err, &e) || e.Code != want {
+			t.Errorf("kind %d: %v", kind, err)
+		}
+	}
+	if !IsMemory(fail(4)) || IsMemory(fail(0)) {
+		t.Error("IsMemory is wrong")
+	}
+}
+
+func TestMisuseOfTensors(t *testing.T) {
+	d := open(t)
+	cases := []struct {
+		name string
+		want string
+		run  func(s *Scope)
+	}{
+		{"wrong type", "read a tensor of float32 as int64", func(s *Scope) { Values[int64](From(s, []float32{1}, 1)) }},
+		{"freed", "used after it was freed", func(s *Scope) { x := From(s, []float32{1}, 1); x.Free(); x.Free(); x.Neg() }},
+		{"nil", "nil tensor", func(s *Scope) { From(s, []float32{1}, 1).Add(nil) }},
+		{"shape", "the shape asks for 8 bytes, 4 were given", func(s *Scope) { From(s, []float32{1}, 2) }},
+		{"too large", "memory", func(s *Scope) { s.Full(0, Float64, 1<<40, 1<<10) }},
+		{"item of many", "cannot be converted to Scalar", func(s *Scope) { From(s, []float32{1, 2}, 2).Item() }},
+		{"backward of nothing", "does not require grad", func(s *Scope) { From(s, []float32{1}, 1).Sum().Backward() }},
+	}
+	for _, c := range cases {
+		err := d.Do(context.Background(), func(s *Scope) error { c.run(s); return nil })
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestScopesOwnAndMove(t *testing.T) {
+	d := open(t)
+	keep := d.NewScope()
+	var x *Tensor
+	do(t, d, func(s *Scope) { x = From(s, []float32{1, 2}, 2).Neg().MoveTo(keep) })
+	do(t, d, func(s *Scope) {
+		y := x.In(s).Neg()
+		if got := Values[float32](y); got[1] != 2 {
+			t.Errorf("a moved tensor reads %v", got)
+		}
+		if y.s != s {
+			t.Error("the result of In(s) belongs elsewhere")
+		}
+	})
+	if n := d.lib.LiveHandles(); n != 1 {
+		t.Errorf("%d handles live, want the moved one", n)
+	}
+	keep.Close()
+	keep.Close()
+	x.Free()
+}
+
+func TestAForgottenScopeIsReported(t *testing.T) {
+	leaks := make(chan string, 1)
+	lib, err := Open(func(what string) { leaks <- what })
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := lib.Device("cpu", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	h := func() handle {
+		s := d.NewScope()
+		x := From(s, []float32{1}, 1)
+		return &Tensor{h: x.h} // what is needed to free it, without the scope
+	}()
+	defer h.free()
+	for range 20 {
+		runtime.GC()
+		select {
+		case what := <-leaks:
+			if !strings.Contains(what, "1 handles") {
+				t.Error(what)
+			}
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	t.Error("no report")
+}
+
+func TestDevicesAndThreads(t *testing.T) {
+	d := open(t)
+	if _, err := d.lib.Device("cuda:99", 0); err == nil || !strings.Contains(err.Error(), `no device "cuda:99" here; there is: cpu`) {
+		t.Errorf("got %v", err)
+	}
+	if n, err := d.Threads(); err != nil || n != 2 {
+		t.Errorf("threads: %d, %v", n, err)
+	}
+	one, err := d.lib.Device("cpu", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	if n, _ := one.Threads(); n != 1 {
+		t.Errorf("the other device has %d threads", n)
+	}
+	if n, _ := d.Threads(); n != 2 {
+		t.Errorf("the first device now has %d threads", n)
+	}
+}
+
+func TestWorkStaysOnTheOwnerThread(t *testing.T) {
+	d := open(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 20 {
+				err := d.Do(context.Background(), func(s *Scope) error {
+					if threadID() != d.thread {
+						t.Error("a step ran on another thread")
+					}
+					return d.Do(context.Background(), func(inner *Scope) error {
+						From(inner, []float32{1}, 1).Add(From(s, []float32{1}, 1))
+						return nil
+					})
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func TestDoHonoursContextAndClose(t *testing.T) {
+	d := open(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ran := false
+	err := d.Do(ctx, func(*Scope) error { ran = true; return nil })
+	if !errors.Is(err, context.Canceled) || ran {
+		t.Errorf("ran %v, err %v", ran, err)
+	}
+	d.Close()
+	d.Close()
+	if err := d.Do(context.Background(), func(*Scope) error { return nil }); err == nil {
+		t.Error("a closed device works")
+	}
+}
+
+// small builds y = x·Wᵀ + b with a child part, as the zoo builds its models.
+func small(s *Scope) (*Module, error) {
+	b := NewBuilder(s)
+	child := b.Part("Linear").
+		Parameter("weight", From(s, []float32{1, 2, 3, 4, 5, 6}, 3, 2)).
+		Parameter("bias", From(s, []float32{0, 1, 0}, 3)).
+		Define("def forward(self, x):\n    return torch.linear(x, self.weight, self.bias)\n")
+	root := b.Part("Small").
+		Child("head", child).
+		Buffer("scale", From(s, []float32{2}, 1)).
+		Define("def forward(self, x):\n    x = x * self.scale\n    if self.training:\n        x = x + 1\n    return self.head.forward(x)\n")
+	return b.Finish(root)
+}
+
+func TestModuleLifecycle(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		m, err := small(s)
+		must(t, err)
+		must(t, m.Train(false))
+		x := From(s, []float32{1, 1}, 1, 2)
+		want := []float32{6, 15, 22}
+		check := func(name string, m *Module) {
+			t.Helper()
+			if got := Values[float32](m.Forward(x)); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %v, want %v", name, got, want)
+			}
+		}
+		check("built", m)
+		archive, err := m.Save()
+		must(t, err)
+		loaded, err := s.LoadModule(archive)
+		must(t, err)
+		must(t, loaded.Train(false))
+		check("loaded", loaded)
+		folded, err := m.ForInference(s)
+		must(t, err)
+		check("for inference", folded)
+		twin, err := m.CopyTo(s)
+		must(t, err)
+		check("copy", twin)
+		s.NoGrad(func() { m.Parameter(s, "head.weight").CopyFrom(s.Full(0, Float32, 3, 2)) })
+		check("copy after the original changed", twin)
+		if !twin.Parameter(s, "head.weight").RequiresGrad() {
+			t.Error("a copy's parameters do not require gradients")
+		}
+		must(t, twin.Train(true))
+		if got := Values[float32](twin.Forward(x)); reflect.DeepEqual(got, want) {
+			t.Error("train mode has no effect")
+		}
+		twin.Close()
+		twin.Close()
+	})
+}
+
+func TestModuleLooksInside(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		m, err := small(s)
+		must(t, err)
+		names, err := m.Parameters()
+		must(t, err)
+		if !reflect.DeepEqual(names, []string{"head.weight", "head.bias"}) {
+			t.Errorf("parameters %v", names)
+		}
+		if names, _ = m.Buffers(); !reflect.DeepEqual(names, []string{"scale"}) {
+			t.Errorf("buffers %v", names)
+		}
+		if names, _ = m.Submodules(); !reflect.DeepEqual(names, []string{"", "head"}) {
+			t.Errorf("submodules %v", names)
+		}
+		if class, _ := m.Class("head"); class != "Linear" {
+			t.Errorf("class %q", class)
+		}
+		if required, most, _ := m.Arity(); required != 1 || most != 1 {
+			t.Errorf("arity %d, %d", required, most)
+		}
+		ops, err := m.Operators()
+		must(t, err)
+		if !strings.Contains(strings.Join(ops, " "), "aten::linear") {
+			t.Errorf("operators %v", ops)
+		}
+		if _, err := m.Class("tail"); err == nil || !strings.Contains(err.Error(), `no part named "tail"`) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestModuleTypeAndOrder(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		b := NewBuilder(s)
+		m, err := b.Finish(b.Part("Conv").Parameter("weight", s.Full(1, Float32, 2, 2, 3, 3)).
+			Buffer("steps", From(s, []int64{3})).
+			Define("def forward(self, x):\n    return torch.conv2d(x, self.weight)\n"))
+		must(t, err)
+		must(t, m.ChannelsLast(true))
+		if !m.Parameter(s, "weight").IsChannelsLast() {
+			t.Error("weights are not channels-last")
+		}
+		must(t, m.To(Float64))
+		if got := m.Parameter(s, "weight").DType(); got != Float64 {
+			t.Errorf("weights are %v", got)
+		}
+		if got := m.Buffer(s, "steps").DType(); got != Int64 {
+			t.Errorf("the integer buffer became %v", got)
+		}
+		must(t, m.RequireGrad(false))
+		if m.Parameter(s, "weight").RequiresGrad() {
+			t.Error("gradients are still on")
+		}
+		if err := m.To(Int64); err == nil {
+			t.Error("a module of integers")
+		}
+	})
+}
+
+// The sequence of PyTorch's documentation, computed by hand: momentum 0.9,
+// weight decay 0.1, gradient 1 (loss = sum of parameters), start at 1.
+func TestSGDByHand(t *testing.T) {
+	for _, nesterov := range []bool{false, true} {
+		d := open(t)
+		do(t, d, func(s *Scope) {
+			b := NewBuilder(s)
+			m, err := b.Finish(b.Part("One").Parameter("w", From(s, []float64{1}, 1)).
+				Define("def forward(self, x):\n    return x * self.w\n"))
+			must(t, err)
+			opt, err := s.NewSGD(m, SGDOptions{LR: 0.5, Momentum: 0.9, WeightDecay: 0.1, Nesterov: nesterov})
+			must(t, err)
+			w, velocity := 1.0, 0.0
+			for step := range 5 {
+				lr := 0.5 / float64(step+1)
+				must(t, opt.SetLR(lr))
+				opt.ZeroGrad(s)
+				m.Forward(From(s, []float64{1}, 1)).Sum().Backward()
+				if norm := opt.ClipGradNorm(s, 0.5); math.Abs(norm-1) > 1e-12 {
+					t.Errorf("gradient norm %v, want 1", norm)
+				}
+				opt.Step(s)
+				grad := 0.5/(1+1e-6) + 0.1*w // PyTorch divides by norm + 1e-6
+				if step == 0 {
+					velocity = grad
+				} else {
+					velocity = 0.9*velocity + grad
+				}
+				if nesterov {
+					w -= lr * (grad + 0.9*velocity)
+				} else {
+					w -= lr * velocity
+				}
+				if got := m.Parameter(s, "w").Item(); math.Abs(got-w) > 1e-12 {
+					t.Errorf("nesterov %v, step %d: %v, want %v", nesterov, step, got, w)
+				}
+			}
+		})
+	}
+}
+
+func TestAStepAfterAFailureDoesNotTouchTheWeights(t *testing.T) {
+	d := open(t)
+	keep := d.NewScope()
+	defer keep.Close()
+	var m *Module
+	do(t, d, func(s *Scope) {
+		built, err := small(s)
+		must(t, err)
+		m, err = built.CopyTo(keep)
+		must(t, err)
+	})
+	err := d.Do(context.Background(), func(s *Scope) error {
+		opt, err := s.NewSGD(m, SGDOptions{LR: 1})
+		must(t, err)
+		m.Forward(From(s, []float32{1, 1}, 1, 2)).Sum().Backward()
+		From(s, []float32{1}, 1).Add(From(s, []float32{1, 2, 3}, 3)).MatMul(From(s, []float32{1}, 1))
+		opt.Step(s)
+		return nil
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	do(t, d, func(s *Scope) {
+		if got := Values[float32](m.Parameter(s, "head.weight")); got[0] != 1 {
+			t.Errorf("the weights moved: %v", got)
+		}
+	})
+}
+
+func TestModuleErrors(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		if _, err := s.LoadModule([]byte("not a model")); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v", err)
+		}
+		if _, err := s.LoadModule(nil); err == nil {
+			t.Error("an empty archive loads")
+		}
+		b := NewBuilder(s)
+		if _, err := b.Finish(b.Part("Bad").Define("def forward(self, x):\n    return self.nothing\n")); err == nil ||
+			!strings.HasPrefix(err.Error(), "compile a method: ") {
+			t.Errorf("got %v", err)
+		}
+		b = NewBuilder(s)
+		m, err := b.Finish(b.Part("Pair").Define("def forward(self, x):\n    return (x, x)\n"))
+		must(t, err)
+		if _, err := s.NewSGD(m, SGDOptions{LR: 1}); err == nil || !strings.Contains(err.Error(), "no parameter") {
+			t.Errorf("got %v", err)
+		}
+	})
+	err := d.Do(context.Background(), func(s *Scope) error {
+		b := NewBuilder(s)
+		m, err := b.Finish(b.Part("Pair").Define("def forward(self, x):\n    return (x, x)\n"))
+		must(t, err)
+		m.Forward(From(s, []float32{1}, 1))
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "Tuple, not one tensor") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestErrorsOfTheInterpreterNameTheReason(t *testing.T) {
+	d := open(t)
+	err := d.Do(context.Background(), func(s *Scope) error {
+		m, err := small(s)
+		must(t, err)
+		m.Forward(From(s, []float32{1, 2, 3}, 1, 3))
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "cannot be multiplied (1x3 and 2x3)") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A thousand training steps keep resident memory flat and the counter at zero.
+func TestAThousandStepsLeakNothing(t *testing.T) {
+	d := open(t)
+	keep := d.NewScope()
+	defer keep.Close()
+	var m *Module
+	var opt *SGD
+	do(t, d, func(s *Scope) {
+		b := NewBuilder(s)
+		built, err := b.Finish(b.Part("Big").Parameter("w", s.Full(0.01, Float32, 256, 256)).
+			Define("def forward(self, x):\n    return torch.linear(x, self.w).relu()\n"))
+		must(t, err)
+		m, err = built.CopyTo(keep)
+		must(t, err)
+		opt, err = keep.NewSGD(m, SGDOptions{LR: 1e-6, Momentum: 0.9})
+		must(t, err)
+	})
+	data := make([]float32, 128*256)
+	step := func() {
+		do(t, d, func(s *Scope) {
+			opt.ZeroGrad(s)
+			m.Forward(From(s, data, 128, 256)).Square().Mean().Backward()
+			opt.ClipGradNorm(s, 20)
+			opt.Step(s)
+		})
+	}
+	for range 100 {
+		step()
+	}
+	handles, before := d.lib.LiveHandles(), resident(t)
+	for range 1000 {
+		step()
+	}
+	if n := d.lib.LiveHandles(); n != handles {
+		t.Errorf("%d handles before, %d after", handles, n)
+	}
+	// One leaked batch per step would be 128 MiB.
+	if grown := resident(t) - before; grown > 8<<20 {
+		t.Errorf("resident memory grew by %d KiB", grown>>10)
+	}
+}
+
+func resident(t *testing.T) int64 {
+	t.Helper()
+	runtime.GC()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc/self/statm on this system")
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	must(t, err)
+	return pages * int64(os.Getpagesize())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
