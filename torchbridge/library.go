@@ -20,6 +20,7 @@ func Open(onLeak func(what string)) (*Library, error) {
 	if got := uint32(C.tb_abi_version()); got != C.TB_ABI_VERSION {
 		return nil, fmt.Errorf("libtorchbridge.so has interface version %d, this program wants %d: rebuild it with: make build", got, C.TB_ABI_VERSION)
 	}
+	C.tb_tune_allocator()
 	if onLeak == nil {
 		onLeak = func(string) {}
 	}

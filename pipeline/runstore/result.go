@@ -1,3 +1,6 @@
+// Package runstore keeps one run in one directory of plain files. Every file
+// appears whole or not at all, so that a reader on another machine (clusters
+// share directories over NFS and Lustre) never sees half of one.
 package runstore
 
 import "ulrl/pipeline/metrics"
@@ -49,14 +52,17 @@ type Neuron struct {
 
 // Layer is the selection within one scored layer.
 type Layer struct {
-	Name     string    `json:"name"`
-	Rows     int       `json:"rows"`
-	Rule     string    `json:"rule"` // "mad" or "ratio": the one that was applied
-	Median   float64   `json:"median"`
-	MAD      float64   `json:"mad"`
-	Note     string    `json:"note,omitempty"` // why the rule differs from the config's
-	Scores   []float64 `json:"scores"`
-	Selected []int     `json:"selected"`
+	Name   string  `json:"name"`
+	Rows   int     `json:"rows"`
+	Rule   string  `json:"rule"` // "mad" or "ratio": the one that was applied
+	Median float64 `json:"median"`
+	MAD    float64 `json:"mad"`
+	Note   string  `json:"note,omitempty"` // why the rule differs from the config's
+	// Threshold is the score above which a row counts as suspicious; 0 where
+	// the rule has no such score.
+	Threshold float64   `json:"threshold"`
+	Scores    []float64 `json:"scores"`   // one per row
+	Selected  []int     `json:"selected"` // rows, as indices into Scores
 }
 
 // Versions of what made a result.
@@ -86,16 +92,4 @@ type Clean struct {
 	Count int   `json:"count"`
 	Of    int   `json:"of"`
 	Drawn []int `json:"drawn"` // indices into the training set, ascending
-}
-
-// EpochEvent is one line of events.jsonl with kind "epoch".
-type EpochEvent struct {
-	Kind     string  `json:"kind"`
-	Phase    string  `json:"phase"` // "unlearn", "relearn" or "train"
-	Epoch    int     `json:"epoch"` // from 1
-	LR       float64 `json:"lr"`
-	Loss     float64 `json:"loss"`             // mean cross-entropy over the epoch's images
-	Accuracy float64 `json:"accuracy"`         // over the forward passes of its own updates
-	Cosine   float64 `json:"cosine,omitempty"` // relearn: Σ cos of the suspicious rows, mean over batches
-	Seconds  float64 `json:"seconds"`
 }

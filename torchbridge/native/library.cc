@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 
+#include <malloc.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,6 +49,14 @@ tb_status* tb_build_config(tb_strings** out) {
 
 tb_status* tb_seed(uint64_t seed) {
   return guarded(tb::kNoGrad, [&] { at::manual_seed(seed); });
+}
+
+void tb_tune_allocator(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
 }
 
 tb_status* tb_threads(tb_mode mode, int32_t* out) {

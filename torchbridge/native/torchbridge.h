@@ -88,6 +88,10 @@ tb_status* tb_devices(tb_strings** out);
 /* libtorch's own description of its build: BLAS, oneDNN, CUDA, threading. */
 tb_status* tb_build_config(tb_strings** out);
 tb_status* tb_seed(uint64_t seed);
+/* Keeps freed memory in the process: without it glibc gives each large tensor
+ * back to the kernel and takes new, zeroed pages for the next, a fifth of a
+ * training step's time. For the whole process; call it once, early. */
+void tb_tune_allocator(void);
 /* Threads that an operation under this mode uses. */
 tb_status* tb_threads(tb_mode mode, int32_t* out);
 /* The kernel's number of the calling thread. */

@@ -1,0 +1,67 @@
+# The targets that people use: setup build demo test lint bench install clean.
+# LIBTORCH=… chooses a libtorch; else scripts/libtorch.sh finds or brings one.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+GO      ?= go
+FROM    ?= auto
+CONFIG  ?= configs/badnets.yaml
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# One binary of each kind; the Go side finds the library through its rpath.
+LIBRARY := $(BUILD)/libtorchbridge.so
+GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
+
+.PHONY: all setup build demo data test lint asan race bench install uninstall clean help
+all: build
+
+help: ## what the targets do
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: ## check what is needed, find or bring libtorch
+	@scripts/prerequisites.sh
+	@mkdir -p $(BUILD)
+	@scripts/libtorch.sh --from $(FROM) > $(BUILD)/libtorch.dir.new && mv $(BUILD)/libtorch.dir.new $(BUILD)/libtorch.dir
+
+build: setup ## libtorchbridge.so and ulrl
+	@cmake -S . -B $(BUILD) -DLIBTORCH="$$(cat $(BUILD)/libtorch.dir)" --log-level=STATUS $(CMAKE_FLAGS) > $(BUILD)/cmake.log || { cat $(BUILD)/cmake.log; exit 1; }
+	@grep 'libtorch:' $(BUILD)/cmake.log || true
+	cmake --build $(BUILD) --parallel
+	$(GO) build $(GOFLAGS_BUILD) -o $(BUILD)/ulrl ./cmd/ulrl
+
+data: ## Fashion-MNIST, where the config's data are not there
+	@scripts/fashion-mnist.sh
+
+demo: build data ## train a backdoored model if there is none, clean it, into runs/demo
+	@test -f models/badnets/backdoored.pt || $(BUILD)/ulrl attack -c $(CONFIG)
+	$(BUILD)/ulrl run -c $(CONFIG) --set output=runs/demo --force
+
+test: build data ## every test
+	$(BUILD)/torchbridge_test
+	scripts/libtorch_test.sh
+	$(GO) test -timeout 15m ./...
+
+race: build ## the Go tests under the race detector and cgo's strict pointer checks
+	GOEXPERIMENT=cgocheck2 $(GO) test -race -timeout 30m ./torchbridge ./pipeline/runstore ./pipeline/dataset ./cmd/ulrl
+
+asan: setup ## the C interface's tests under AddressSanitizer
+	@cmake -S . -B $(BUILD)-asan -DLIBTORCH="$$(cat $(BUILD)/libtorch.dir)" -DTB_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo > /dev/null
+	cmake --build $(BUILD)-asan --parallel
+	ASAN_OPTIONS=detect_leaks=1:alloc_dealloc_mismatch=0 LSAN_OPTIONS=suppressions=scripts/lsan.supp $(BUILD)-asan/torchbridge_test
+
+lint: build ## gofmt, vet, staticcheck, golangci-lint, shellcheck
+	@scripts/lint.sh
+
+bench: build ## a training step and an evaluation pass beside PyTorch eager
+	@scripts/bench.sh
+
+install: build ## into PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(BUILD)/ulrl $(DESTDIR)$(PREFIX)/bin/ulrl
+	cmake --install $(BUILD) --prefix $(DESTDIR)$(PREFIX)
+
+uninstall: ## out of PREFIX again
+	rm -f $(DESTDIR)$(PREFIX)/bin/ulrl $(DESTDIR)$(PREFIX)/lib/libtorchbridge.so
+
+clean: ## what was built (not third_party, models and runs)
+	rm -rf $(BUILD) $(BUILD)-asan

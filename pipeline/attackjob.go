@@ -1,0 +1,196 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ulrl/pipeline/attack"
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/metrics"
+	"ulrl/pipeline/runstore"
+	"ulrl/pipeline/train"
+	"ulrl/pipeline/zoo"
+	torch "ulrl/torchbridge"
+)
+
+// AttackOptions of Attack.
+type AttackOptions struct {
+	Force bool // replace a model that is there
+}
+
+// FileAttack is the name of what Attack says of itself beside its model.
+const FileAttack = "attack.json"
+
+// AttackResult is what Attack leaves in attack.json.
+type AttackResult struct {
+	Name     string            `json:"name"`
+	Dir      string            `json:"-"`
+	Scores   metrics.Scores    `json:"scores"`
+	Poisoned []int             `json:"poisoned"` // indices into the training samples used
+	Samples  []int             `json:"samples"`  // their indices in the training set; null for all
+	Seconds  float64           `json:"seconds"`
+	Seed     uint64            `json:"seed"`
+	Versions runstore.Versions `json:"versions"`
+	Machine  runstore.Machine  `json:"machine"`
+	Config   string            `json:"config"` // the resolved config, YAML
+	Command  []string          `json:"command"`
+}
+
+// Attack trains the backdoored model that c describes and writes it with its
+// description to c.Attack.Output.
+func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*AttackResult, error) {
+	if c.Attack.Name == config.AttackNone {
+		return nil, fault.Misuse("attack.name is none: name an attack in the config, such as badnets")
+	}
+	path := filepath.Join(c.Attack.Output, config.BackdooredFile)
+	if _, err := os.Stat(path); err == nil && !o.Force {
+		return nil, fault.Misuse("%s is there already: choose another attack.output, or replace it with --force", path)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Misuse("attack.output: %w", err)
+	}
+	if err := os.MkdirAll(c.Attack.Output, 0o755); err != nil {
+		return nil, fault.Misuse("attack.output: %w", err)
+	}
+	if err := runstore.CheckWritable(path); err != nil {
+		return nil, err
+	}
+	dev, err := openDevice(env, c)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	result, err := attackOn(ctx, c, env, dev, path)
+	return result, explain(err)
+}
+
+func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device, path string) (*AttackResult, error) {
+	began := time.Now()
+	d, err := readImages(ctx, c, true)
+	if err != nil {
+		return nil, err
+	}
+	samples, set, err := trainingSamples(c, d.train)
+	if err != nil {
+		return nil, err
+	}
+	if err := attack.CheckTarget(c.Attack, set); err != nil {
+		return nil, err
+	}
+	trigger, err := attack.NewTrigger(c.Attack, set)
+	if err != nil {
+		return nil, err
+	}
+	poisoned, chosen, err := attack.Poison(set, c.Attack, trigger, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGauge(env, dev, c, d, set)
+	if err != nil {
+		return nil, err
+	}
+	keep := dev.NewScope()
+	defer keep.Close()
+	m, err := newNetwork(ctx, dev, keep, c, set)
+	if err != nil {
+		return nil, err
+	}
+	t := c.Attack.Train
+	loader := dataset.NewLoader(poisoned, dataset.LoaderOptions{
+		BatchSize: t.BatchSize, Shuffle: true, Seed: c.Seed, Normalise: d.normalise,
+		Crop: t.Augment, Flip: t.Augment && dataset.FlipAllowed(c.Data.Name, c.Data.Flip),
+	})
+	err = env.phase("train", t.Epochs*loader.Batches(), func() error {
+		_, err := attack.Train(ctx, dev, m, loader, t, logWatcher{env})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	scores, err := g.scores(ctx, "evaluate", m)
+	if err != nil {
+		return nil, err
+	}
+	machine, err := thisMachine(dev)
+	if err != nil {
+		return nil, err
+	}
+	text, err := c.YAML()
+	if err != nil {
+		return nil, err
+	}
+	result := &AttackResult{
+		Name: c.Attack.Name, Dir: c.Attack.Output, Scores: scores, Poisoned: chosen, Samples: samples,
+		Seconds: time.Since(began).Seconds(), Seed: c.Seed, Versions: versions(env), Machine: machine,
+		Config: string(text), Command: env.Command,
+	}
+	return result, writeAttack(ctx, dev, m, path, result)
+}
+
+// trainingSamples is the part of the training set that is used; the indices
+// are nil for all of it.
+func trainingSamples(c *config.Config, all *dataset.Set) ([]int, *dataset.Set, error) {
+	n := c.Attack.Train.Samples
+	if n == 0 || n == all.Len() {
+		return nil, all, nil
+	}
+	if n > all.Len() {
+		return nil, nil, fault.Misuse("attack.train.samples is %d, the training set has %d images", n, all.Len())
+	}
+	// Another stream than the clean draw's, which must not repeat it.
+	drawn, err := dataset.Draw(all, dataset.DrawOptions{Count: n, Seed: ^c.Seed})
+	if err != nil {
+		return nil, nil, err
+	}
+	return drawn, all.Subset(drawn), nil
+}
+
+func newNetwork(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set) (*torch.Module, error) {
+	var m *torch.Module
+	err := dev.Do(ctx, func(s *torch.Scope) error {
+		made, err := zoo.New(s, zoo.Spec{
+			Name: c.Attack.Arch.Name, Width: c.Attack.Arch.Width, Channels: set.C, Classes: len(set.Classes), Seed: c.Seed,
+		})
+		if err != nil {
+			return fmt.Errorf("make the network %s: %w", c.Attack.Arch.Name, err)
+		}
+		if m, err = made.CopyTo(keep); err != nil {
+			return err
+		}
+		return m.ChannelsLast(true)
+	})
+	return m, err
+}
+
+// writeAttack leaves the description first: a model that is there is whole.
+func writeAttack(ctx context.Context, dev *torch.Device, m *torch.Module, path string, result *AttackResult) error {
+	var archive []byte
+	err := dev.Do(ctx, func(*torch.Scope) (err error) { archive, err = saveForUsers(m); return })
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(result, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := runstore.WriteFileAtomic(filepath.Join(filepath.Dir(path), FileAttack), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return runstore.WriteFileAtomic(path, archive, 0o644)
+}
+
+type logWatcher struct{ env Env }
+
+func (w logWatcher) Batch(note string) { w.env.Progress.Step(note) }
+
+func (w logWatcher) Epoch(e train.Epoch) error {
+	w.env.Log.WithField("phase", e.Phase).Debugf("epoch %d: lr %.4g loss %.4f acc %.4f in %.1f s", e.Epoch, e.LR, e.Loss, e.Accuracy, e.Seconds)
+	return nil
+}

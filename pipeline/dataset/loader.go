@@ -1,0 +1,123 @@
+package dataset
+
+import (
+	"math/rand/v2"
+
+	torch "ulrl/torchbridge"
+)
+
+// cropPadding is the usual padding of random crops, in pixels on each side.
+const cropPadding = 4
+
+// LoaderOptions say how a set is cut into batches.
+type LoaderOptions struct {
+	BatchSize int
+	Shuffle   bool // a new order each epoch, by Seed
+	Crop      bool // random crop with padding 4 (black)
+	Flip      bool // random mirror, half the time
+	Seed      uint64
+	Normalise Normalisation
+}
+
+// Loader gives a set's images as normalised batches. The same (epoch, batch)
+// is always the same data, so that a run can be repeated or resumed anywhere.
+type Loader struct {
+	set   *Set
+	o     LoaderOptions
+	table [][256]float32
+	order []int
+	epoch int // the epoch that order belongs to
+}
+
+// NewLoader cuts set into batches.
+func NewLoader(set *Set, o LoaderOptions) *Loader {
+	l := &Loader{set: set, o: o, table: o.Normalise.table(), order: make([]int, set.Len()), epoch: -1}
+	for i := range l.order {
+		l.order[i] = i
+	}
+	return l
+}
+
+// Images is how many there are in an epoch.
+func (l *Loader) Images() int { return l.set.Len() }
+
+// Batches is how many there are in an epoch. A last batch of one image joins
+// the one before it, since BatchNorm cannot train on a single value.
+func (l *Loader) Batches() int {
+	n, size := l.set.Len(), l.o.BatchSize
+	full := (n + size - 1) / size
+	if n%size == 1 && full > 1 && size > 1 {
+		full--
+	}
+	return full
+}
+
+// Batch is batch i (from 0) of an epoch (from 0): float32 N×C×H×W images in
+// channels-last order and int64 labels of N, on the scope's device.
+func (l *Loader) Batch(s *torch.Scope, epoch, i int) (images, labels *torch.Tensor) {
+	index := l.indices(epoch, i)
+	set := l.set
+	size := set.C * set.H * set.W
+	pixels := make([]float32, len(index)*size)
+	y := make([]int64, len(index))
+	rng := rand.New(rand.NewPCG(l.o.Seed^uint64(epoch), uint64(i)))
+	for k, at := range index {
+		dy, dx, mirror := 0, 0, false
+		if l.o.Crop {
+			dy, dx = rng.IntN(2*cropPadding+1)-cropPadding, rng.IntN(2*cropPadding+1)-cropPadding
+		}
+		if l.o.Flip {
+			mirror = rng.IntN(2) == 1
+		}
+		l.place(pixels[k*size:(k+1)*size], set.Image(at), dy, dx, mirror)
+		y[k] = set.Labels[at]
+	}
+	x := torch.From(s, pixels, len(index), set.C, set.H, set.W)
+	return x.ChannelsLast(), torch.From(s, y, len(y))
+}
+
+func (l *Loader) indices(epoch, i int) []int {
+	if l.o.Shuffle && l.epoch != epoch {
+		rng := rand.New(rand.NewPCG(l.o.Seed, uint64(epoch)))
+		for k := range l.order {
+			l.order[k] = k
+		}
+		rng.Shuffle(len(l.order), func(a, b int) { l.order[a], l.order[b] = l.order[b], l.order[a] })
+		l.epoch = epoch
+	}
+	end := (i + 1) * l.o.BatchSize
+	if i == l.Batches()-1 {
+		end = len(l.order)
+	}
+	return l.order[i*l.o.BatchSize : end]
+}
+
+// place writes one image, shifted by (dy, dx) over black and maybe mirrored.
+func (l *Loader) place(dst []float32, src []uint8, dy, dx int, mirror bool) {
+	h, w := l.set.H, l.set.W
+	for c := range l.set.C {
+		table := &l.table[c]
+		for row := range h {
+			out := dst[(c*h+row)*w : (c*h+row+1)*w]
+			from := row + dy
+			if from < 0 || from >= h {
+				for k := range out {
+					out[k] = table[0]
+				}
+				continue
+			}
+			in := src[(c*h+from)*w : (c*h+from+1)*w]
+			for k := range out {
+				at := k + dx
+				if mirror {
+					at = w - 1 - k + dx
+				}
+				if at < 0 || at >= w {
+					out[k] = table[0]
+				} else {
+					out[k] = table[in[at]]
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,4 @@
+// Package defense holds the methods that clean a model. ULRL (Min, Pham, Sun,
+// "Unlearn and Relearn", arXiv 2405.14781) is in unlearn.go, score.go and
+// relearn.go, in the paper's order.
+package defense

@@ -1,0 +1,127 @@
+// Package model reads a TorchScript classifier and says what it is: whether it
+// can be cleaned, which layers it has, which one is its head.
+package model
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"ulrl/pipeline/fault"
+	torch "ulrl/torchbridge"
+)
+
+// File is a model file's bytes, read once, so that what was hashed is what is
+// loaded.
+type File struct {
+	Path   string
+	SHA256 string // hex
+	Data   []byte
+}
+
+// ReadFile reads a TorchScript archive and refuses what is plainly none,
+// without running any of it.
+func ReadFile(name string) (*File, error) {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.Misuse("model %s: no such file", name)
+	case err != nil:
+		return nil, fault.Misuse("model %s: %w", name, errors.Unwrap(err))
+	case !info.Mode().IsRegular():
+		return nil, fault.Misuse("model %s: not a file", name)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fault.Misuse("model %s: %w", name, errors.Unwrap(err))
+	}
+	if err := looksLikeTorchScript(data); err != nil {
+		return nil, fault.Misuse("model %s: %w", name, err)
+	}
+	sum := sha256.Sum256(data)
+	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Data: data}, nil
+}
+
+const exportAdvice = "save the model with torch.jit.script(model).save(path)"
+
+func looksLikeTorchScript(data []byte) error {
+	switch {
+	case len(data) == 0:
+		return errors.New("the file is empty")
+	case data[0] == 0x80:
+		return errors.New("this is a Python pickle, not TorchScript: " + exportAdvice)
+	case !bytes.HasPrefix(data, []byte("PK\x03\x04")):
+		return errors.New("this is not a TorchScript file: " + exportAdvice)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return errors.New("the archive is damaged or truncated (" + strings.TrimPrefix(err.Error(), "zip: ") + "): copy it again")
+	}
+	has := map[string]bool{}
+	for _, f := range archive.File {
+		_, inside, _ := strings.Cut(f.Name, "/")
+		has[inside] = true
+		if strings.HasPrefix(inside, "code/") && path.Ext(inside) == ".py" {
+			has["code"] = true
+		}
+	}
+	switch {
+	case !has["data.pkl"]:
+		return errors.New("this is a ZIP archive of something else, not TorchScript: " + exportAdvice)
+	case !has["constants.pkl"] || !has["code"]:
+		return errors.New("this is a state dict or a pickled model (torch.save), not TorchScript: load it in Python and " + exportAdvice)
+	}
+	return nil
+}
+
+// Load loads the archive onto the scope's device and checks that forward takes
+// one tensor. Loading runs code of the archive.
+func (f *File) Load(s *torch.Scope) (*torch.Module, error) {
+	m, err := s.LoadModule(f.Data)
+	if err != nil {
+		return nil, fault.Misuse("model %s: libtorch cannot load it: %w", f.Path, err)
+	}
+	required, most, err := m.Arity()
+	if err != nil {
+		return nil, fault.Misuse("model %s: %w", f.Path, err)
+	}
+	if required > 1 || most < 1 {
+		return nil, fault.Misuse("model %s: its forward wants %d inputs; a classifier takes one, a batch of images", f.Path, required)
+	}
+	return m, nil
+}
+
+// Probe runs the model once on images N×C×H×W in evaluation mode and returns
+// how many classes it tells apart. classes > 0 is how many it should.
+func (f *File) Probe(s *torch.Scope, m *torch.Module, images *torch.Tensor, classes int) (int, error) {
+	if err := m.Train(false); err != nil {
+		return 0, fmt.Errorf("model %s: %w", f.Path, err)
+	}
+	shape := images.Shape()
+	var logits []int
+	s.NoGrad(func() { logits = m.Forward(images).Shape() })
+	if err := s.Err(); err != nil {
+		return 0, fault.Misuse("model %s cannot take images of %s: %w; use the data (channels, size) that it was trained on", f.Path, times(shape[1:]), err)
+	}
+	if len(logits) != 2 || logits[0] != shape[0] || logits[1] < 2 {
+		return 0, fault.Misuse("model %s: its output is %s, not one row of class scores per image (%d×classes)", f.Path, times(logits), shape[0])
+	}
+	if classes > 0 && logits[1] != classes {
+		return 0, fault.Misuse("model %s tells %d classes apart, the data has %d: use the data that it was trained on, or set data.classes", f.Path, logits[1], classes)
+	}
+	return logits[1], nil
+}
+
+func times(shape []int) string {
+	if len(shape) == 0 {
+		return "a single number"
+	}
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(shape), " ", "×"), "[]")
+}

@@ -1,0 +1,411 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/defense"
+	"ulrl/pipeline/metrics"
+	"ulrl/pipeline/model"
+	"ulrl/pipeline/report"
+	"ulrl/pipeline/runstore"
+	"ulrl/pipeline/train"
+	torch "ulrl/torchbridge"
+)
+
+// RunOptions of Run.
+type RunOptions struct {
+	Force bool // start a finished run anew
+}
+
+// Run cleans the model that c names and writes the run directory c.Output. The
+// result is nil where the run could not begin; else it says how it ended, also
+// beside an error.
+func Run(ctx context.Context, c *config.Config, env Env, o RunOptions) (*runstore.Result, error) {
+	// What can be wrong without much work comes before the directory is touched.
+	file, err := model.ReadFile(c.ModelPath())
+	if err != nil {
+		if c.Model.Path == "" {
+			err = fmt.Errorf("%w (make it with: ulrl attack, or name yours in model.path)", err)
+		}
+		return nil, err
+	}
+	dev, err := openDevice(env, c)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	dir, err := runstore.Create(c.Output, runstore.Options{Force: o.Force})
+	if err != nil {
+		return nil, err
+	}
+	r := &run{c: c, env: env, dev: dev, dir: dir, file: file, keep: dev.NewScope(), began: time.Now()}
+	defer r.keep.Close()
+	r.result, err = newResult(c, env, dev, file)
+	if err == nil {
+		err = r.steps(ctx)
+	}
+	return r.finish(explain(err))
+}
+
+// run is one run under way.
+type run struct {
+	c      *config.Config
+	env    Env
+	dev    *torch.Device
+	keep   *torch.Scope
+	dir    *runstore.Run
+	file   *model.File
+	began  time.Time
+	result *runstore.Result
+
+	data     images
+	clean    *dataset.Set
+	original *torch.Module // becomes the cleaned one
+	layers   []model.Layer
+	gauge    *gauge
+}
+
+// steps are the run in its order.
+func (r *run) steps(ctx context.Context) error {
+	text, err := r.c.YAML()
+	if err != nil {
+		return err
+	}
+	if err := r.dir.WriteFile(runstore.FileConfig, text); err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"load", r.load},
+		{"evaluate before", func(ctx context.Context) (err error) {
+			r.result.Before, err = r.gauge.scores(ctx, "evaluate before", r.original)
+			return err
+		}},
+		{"defend", r.defend},
+		{"evaluate after", func(ctx context.Context) (err error) {
+			r.result.After, err = r.gauge.scores(ctx, "evaluate after", r.original)
+			r.result.DER = metrics.DER(r.result.Before, r.result.After)
+			return err
+		}},
+		{"write", r.write},
+	} {
+		if err := r.timed(step.name, func() error { return step.do(ctx) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// timed runs a phase and notes its beginning, end and seconds.
+func (r *run) timed(name string, body func() error) error {
+	if err := r.dir.Event(runstore.PhaseEvent{Kind: runstore.KindPhase, Phase: name, State: runstore.PhaseStart}); err != nil {
+		return err
+	}
+	began := time.Now()
+	err := body()
+	seconds := time.Since(began).Seconds()
+	r.result.Seconds[name] = seconds
+	if err != nil {
+		return err
+	}
+	return r.dir.Event(runstore.PhaseEvent{Kind: runstore.KindPhase, Phase: name, State: runstore.PhaseEnd, Seconds: seconds})
+}
+
+// load reads the data, draws the clean samples and loads the model.
+func (r *run) load(ctx context.Context) error {
+	r.env.Progress.Start("load", 0)
+	defer r.env.Progress.End()
+	var err error
+	if r.data, err = readImages(ctx, r.c, true); err != nil {
+		return err
+	}
+	drawn, err := dataset.Draw(r.data.train, dataset.DrawOptions{
+		Count: r.c.Clean.Count, Ratio: r.c.Clean.Ratio, Balanced: r.c.Clean.Balanced, Seed: r.c.Seed,
+	})
+	if err != nil {
+		return err
+	}
+	r.clean = r.data.train.Subset(drawn)
+	r.result.Clean = runstore.Clean{Count: len(drawn), Of: r.data.train.Len(), Drawn: drawn}
+	for class, n := range r.clean.CountByClass() {
+		if n == 0 {
+			r.warn(fmt.Sprintf("no clean sample of class %d (%s): relearning cannot keep its accuracy; draw more, or set clean.balanced", class, r.clean.Classes[class]))
+		}
+	}
+	if r.gauge, err = newGauge(r.env, r.dev, r.c, r.data, r.clean); err != nil {
+		return err
+	}
+	r.data.train = nil // free its memory
+	return r.dev.Do(ctx, r.loadModel)
+}
+
+func (r *run) loadModel(s *torch.Scope) error {
+	loaded, err := loadClassifier(s, r.keep, r.file, r.clean, r.data.normalise)
+	if err != nil {
+		return err
+	}
+	r.original = loaded.module
+	if loaded.reaction.Frozen() {
+		r.warn("the model's BatchNorm does not react to training mode: it was traced or frozen in evaluation mode, and is unlearned and relearned so; a scripted model (torch.jit.script) would train as the method means it")
+	}
+	all, err := model.Layers(s, r.original)
+	if err != nil {
+		return err
+	}
+	r.layers, err = model.Match(all, r.c.Suspicious.Layers, len(r.clean.Classes))
+	return err
+}
+
+// loadedModel is a classifier that has been tried out.
+type loadedModel struct {
+	module   *torch.Module
+	reaction model.TrainEval
+}
+
+// loadClassifier loads file onto keep's device, in channels-last order, and
+// tries it on two images of set.
+func loadClassifier(s, keep *torch.Scope, file *model.File, set *dataset.Set, n dataset.Normalisation) (*loadedModel, error) {
+	m, err := file.Load(keep)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.ChannelsLast(true); err != nil {
+		return nil, err
+	}
+	few := set.Subset([]int{0, set.Len() - 1})
+	x, _ := dataset.NewLoader(few, dataset.LoaderOptions{BatchSize: 2, Normalise: n}).Batch(s, 0, 0)
+	if _, err := file.Probe(s, m, x, len(set.Classes)); err != nil {
+		return nil, err
+	}
+	reaction, err := model.Reacts(s, m, x)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: run it in training mode: %w", file.Path, err)
+	}
+	return &loadedModel{m, reaction}, nil
+}
+
+// defend is ULRL: unlearn a copy, score, select, relearn the original.
+func (r *run) defend(ctx context.Context) error {
+	unlearnData := r.loader(r.c.Unlearn.BatchSize, false)
+	own := r.dev.NewScope()
+	defer own.Close()
+	var victim *torch.Module
+	err := r.dev.Do(ctx, func(*torch.Scope) (err error) { victim, err = r.original.CopyTo(own); return })
+	if err != nil {
+		return err
+	}
+	err = r.timed("unlearn", func() error {
+		return r.env.phase("unlearn", r.c.Unlearn.Epochs*unlearnData.Batches(), func() error {
+			_, err := defense.Unlearn(ctx, r.dev, victim, unlearnData, r.c.Unlearn, r.watcher(ctx))
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	scores, err := defense.Score(ctx, r.dev, r.original, victim, r.layers)
+	if err != nil {
+		return err
+	}
+	own.Close() // the unlearned copy has served
+	var selections []defense.Selection
+	for _, s := range scores {
+		selections = append(selections, defense.Select(s, r.c.Suspicious))
+	}
+	r.note(selections)
+	relearnData := r.loader(r.c.Relearn.BatchSize, r.c.Relearn.Augment)
+	return r.timed("relearn", func() error {
+		return r.env.phase("relearn", r.c.Relearn.Epochs*relearnData.Batches(), func() error {
+			_, err := defense.Relearn(ctx, r.dev, r.original, r.layers, selections, relearnData,
+				r.c.Relearn, defense.FreshUniform(r.c.Seed), r.watcher(ctx))
+			return err
+		})
+	})
+}
+
+func (r *run) loader(batch int, augment bool) *dataset.Loader {
+	return dataset.NewLoader(r.clean, dataset.LoaderOptions{
+		BatchSize: batch, Shuffle: true, Seed: r.c.Seed, Normalise: r.data.normalise,
+		Crop: augment, Flip: augment && dataset.FlipAllowed(r.c.Data.Name, r.c.Data.Flip),
+	})
+}
+
+// note puts the judgement into the result.
+func (r *run) note(selections []defense.Selection) {
+	for _, sel := range selections {
+		layer := runstore.Layer{
+			Name: sel.Layer, Rows: len(sel.Change), Rule: sel.Rule, Median: sel.Median, MAD: sel.MAD,
+			Note: sel.Note, Threshold: sel.Threshold, Scores: sel.Change, Selected: sel.Selected,
+		}
+		if layer.Selected == nil {
+			layer.Selected = []int{}
+		}
+		for _, i := range sel.Selected {
+			r.result.Suspicious = append(r.result.Suspicious, runstore.Neuron{Layer: sel.Layer, Index: i, Score: sel.Change[i], Z: layer.Z(i)})
+		}
+		r.result.Layers = append(r.result.Layers, layer)
+		if sel.Note != "" {
+			r.warn(sel.Layer + ": " + sel.Note)
+		}
+	}
+	if len(r.result.Suspicious) == 0 {
+		r.warn("no neuron is suspicious: relearning is plain fine-tuning")
+	}
+}
+
+func (r *run) warn(text string) {
+	r.result.Warnings = append(r.result.Warnings, text)
+	r.env.Log.Warn(text)
+}
+
+// write leaves the cleaned model and the neurons' scores.
+func (r *run) write(ctx context.Context) error {
+	var archive []byte
+	err := r.dev.Do(ctx, func(*torch.Scope) (err error) { archive, err = saveForUsers(r.original); return })
+	if err != nil {
+		return err
+	}
+	if err := r.dir.WriteFile(runstore.FileCleaned, archive); err != nil {
+		return err
+	}
+	r.result.Files["model"] = runstore.FileCleaned
+	if err := r.dir.WriteNeurons(r.result.Layers); err != nil {
+		return err
+	}
+	r.result.Files["neurons"] = runstore.FileNeurons
+	return nil
+}
+
+// saveForUsers brings the model into the form that loads anywhere: on the CPU,
+// in the usual memory order, in evaluation mode.
+func saveForUsers(m *torch.Module) ([]byte, error) {
+	if err := m.ToDevice("cpu"); err != nil {
+		return nil, err
+	}
+	if err := m.ChannelsLast(false); err != nil {
+		return nil, err
+	}
+	if err := m.Train(false); err != nil {
+		return nil, err
+	}
+	return m.Save()
+}
+
+// finish writes the report and result.json, whatever err says.
+func (r *run) finish(err error) (*runstore.Result, error) {
+	if r.result == nil {
+		return nil, errors.Join(err, r.dir.Close())
+	}
+	r.result.Seconds["total"] = time.Since(r.began).Seconds()
+	status := runstore.StatusComplete
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		status = runstore.StatusInterrupted
+	case err != nil:
+		status = runstore.StatusFailed
+	}
+	r.result.Status = status
+	if err != nil {
+		r.result.Error = err.Error()
+	}
+	if reportErr := r.report(); reportErr != nil {
+		if err == nil {
+			status = runstore.StatusFailed
+			err = reportErr
+			r.result.Error = err.Error()
+		} else {
+			r.env.Log.WithError(reportErr).Warn("no report was written")
+		}
+	}
+	if finishErr := r.dir.Finish(status, r.result); finishErr != nil {
+		if err == nil {
+			err = finishErr
+		}
+		// A full disk must not leave the directory locked.
+		if closeErr := r.dir.Close(); closeErr != nil {
+			r.env.Log.WithError(closeErr).Warn("the run directory could not be released")
+		}
+	}
+	return r.result, err
+}
+
+func (r *run) report() error {
+	epochs, err := runstore.ReadEpochs(r.c.Output)
+	if err != nil {
+		return err
+	}
+	var page bytes.Buffer
+	if err := report.HTML(&page, r.result, epochs); err != nil {
+		return fmt.Errorf("make the report: %w", err)
+	}
+	if err := r.dir.WriteFile(runstore.FileReport, page.Bytes()); err != nil {
+		return err
+	}
+	r.result.Files["report"] = runstore.FileReport
+	return nil
+}
+
+// runWatcher puts epochs into events.jsonl and, where asked, measures between.
+type runWatcher struct {
+	r   *run
+	ctx context.Context
+}
+
+func (r *run) watcher(ctx context.Context) train.Watcher { return runWatcher{r, ctx} }
+
+func (w runWatcher) Batch(note string) { w.r.env.Progress.Step(note) }
+
+func (w runWatcher) Epoch(e train.Epoch) error {
+	if err := w.r.dir.Event(epochEvent(e)); err != nil {
+		return err
+	}
+	every := w.r.c.Relearn.EvalEvery
+	if e.Phase != "relearn" || every == 0 || e.Epoch%every != 0 {
+		return nil
+	}
+	scores, err := w.r.gauge.scores(w.ctx, fmt.Sprintf("evaluate epoch %d", e.Epoch), w.r.original)
+	if err != nil {
+		return err
+	}
+	return w.r.dir.Event(measureEvent{Kind: "measure", Phase: e.Phase, Epoch: e.Epoch, Scores: scores})
+}
+
+// measureEvent is a measurement between epochs.
+type measureEvent struct {
+	Kind   string         `json:"kind"`
+	Phase  string         `json:"phase"`
+	Epoch  int            `json:"epoch"`
+	Scores metrics.Scores `json:"scores"`
+}
+
+func epochEvent(e train.Epoch) runstore.EpochEvent {
+	return runstore.EpochEvent{
+		Kind: runstore.KindEpoch, Phase: e.Phase, Epoch: e.Epoch, LR: e.LR,
+		Loss: e.Loss, Accuracy: e.Accuracy, Cosine: e.Cosine, Seconds: e.Seconds,
+	}
+}
+
+func newResult(c *config.Config, env Env, dev *torch.Device, file *model.File) (*runstore.Result, error) {
+	machine, err := thisMachine(dev)
+	if err != nil {
+		return nil, err
+	}
+	return &runstore.Result{
+		Name: c.Name, Seed: c.Seed, Versions: versions(env), Machine: machine,
+		Inputs: map[string]runstore.Input{
+			"model":  {Path: file.Path, SHA256: file.SHA256},
+			"config": {Path: runstore.FileConfig, SHA256: c.Hash()},
+		},
+		Suspicious: []runstore.Neuron{}, Layers: []runstore.Layer{}, Warnings: []string{},
+		Seconds: map[string]float64{}, Files: map[string]string{"config": runstore.FileConfig, "events": runstore.FileEvents},
+		Started: time.Now().Format(time.RFC3339), Command: env.Command,
+	}, nil
+}

@@ -1,0 +1,185 @@
+package runstore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"ulrl/pipeline/fault"
+)
+
+// owner is who holds a run directory: the content of run.lock. Exclusive
+// creation of a file is the one lock that NFS, Lustre and local disks share.
+type owner struct {
+	Host string `json:"host"`
+	PID  int    `json:"pid"`
+	// Born tells a process from a later one with the same number; empty where
+	// the system does not say.
+	Born string `json:"born,omitempty"`
+	// Space is the PID namespace: containers can share a host name and yet not
+	// see each other's processes.
+	Space string `json:"space,omitempty"`
+	Since string `json:"since"`
+	Token string `json:"token"` // tells two runs of one process apart
+}
+
+func newOwner() (owner, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return owner{}, fmt.Errorf("find this machine's name for %s: %w", FileLock, err)
+	}
+	_, born := processState(os.Getpid())
+	space, _ := os.Readlink("/proc/self/ns/pid") // empty where there are none
+	return owner{
+		Host: host, PID: os.Getpid(), Born: born, Space: space,
+		Since: time.Now().Format(time.RFC3339),
+		Token: strconv.FormatUint(rand.Uint64(), 16),
+	}, nil
+}
+
+// lock takes dir for this process or says who holds it.
+func lock(dir string) (owner, error) {
+	me, err := newOwner()
+	if err != nil {
+		return owner{}, err
+	}
+	path := filepath.Join(dir, FileLock)
+	err = createLock(path, me)
+	if errors.Is(err, fs.ErrExist) {
+		err = takeOver(path, me)
+	}
+	return me, err
+}
+
+// createLock fails with fs.ErrExist where the lock is held.
+func createLock(path string, me owner) error {
+	data, err := json.Marshal(me)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return fs.ErrExist
+	}
+	if err != nil {
+		return dirError("write to", filepath.Dir(path), err)
+	}
+	if err := fill(f, append(data, '\n')); err != nil {
+		_ = os.Remove(path)
+		return fmt.Errorf("write %s: %w", path, cause(err))
+	}
+	return nil
+}
+
+// takeOver replaces a lock whose process is gone. The second lock makes it one
+// at a time: otherwise two could judge the same lock stale, and the slower
+// remove what the faster has just taken.
+func takeOver(path string, me owner) error {
+	if holder, err := readLock(path); err == nil && !stale(holder, me) {
+		return inUse(path, holder)
+	}
+	guard := path + ".takeover"
+	f, err := os.OpenFile(guard, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return fault.Misuse("run directory %s is being taken over by another process; try again, or delete %s if no run is under way",
+			filepath.Dir(path), guard)
+	}
+	if err != nil {
+		return dirError("write to", filepath.Dir(path), err)
+	}
+	defer func() { _ = errors.Join(f.Close(), os.Remove(guard)) }()
+
+	holder, err := readLock(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // released meanwhile
+	case err != nil:
+		return fault.Misuse("run directory %s is locked by %s, which does not say by whom; delete it if no run is under way",
+			filepath.Dir(path), path)
+	case !stale(holder, me):
+		return inUse(path, holder)
+	default:
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return dirError("write to", filepath.Dir(path), err)
+		}
+	}
+	err = createLock(path, me)
+	if errors.Is(err, fs.ErrExist) {
+		if holder, readErr := readLock(path); readErr == nil {
+			return inUse(path, holder)
+		}
+		return fault.Misuse("run directory %s has just been taken by another process; choose another directory", filepath.Dir(path))
+	}
+	return err
+}
+
+func inUse(path string, holder owner) error {
+	return fault.Misuse("run directory %s is in use by process %d on host %q since %s; wait for it or choose another directory (if that process is gone, delete %s)",
+		filepath.Dir(path), holder.PID, holder.Host, holder.Since, path)
+}
+
+func readLock(path string) (owner, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return owner{}, err
+	}
+	var o owner
+	if err := json.Unmarshal(data, &o); err != nil {
+		return owner{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if o.Host == "" || o.PID <= 0 {
+		return owner{}, fmt.Errorf("%s names no process", path)
+	}
+	return o, nil
+}
+
+// unlock removes dir's lock if it is still mine.
+func unlock(dir string, mine owner) error {
+	path := filepath.Join(dir, FileLock)
+	holder, err := readLock(path)
+	if err != nil || holder.Token != mine.Token {
+		return nil // somebody cleared it away: not ours to touch
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", path, cause(err))
+	}
+	return nil
+}
+
+// stale is true only where this process can know that the holder is gone: on
+// the same machine, in the same PID namespace.
+func stale(holder, me owner) bool {
+	if holder.Host != me.Host || holder.Space != me.Space {
+		return false
+	}
+	if errors.Is(syscall.Kill(holder.PID, 0), syscall.ESRCH) {
+		return true
+	}
+	state, born := processState(holder.PID)
+	if state == "Z" || state == "X" {
+		return true
+	}
+	return holder.Born != "" && born != "" && holder.Born != born
+}
+
+// processState reads a process's state letter and its start in clock ticks
+// since boot (proc(5), stat, fields 3 and 22); both empty where it cannot.
+func processState(pid int) (state, born string) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return "", ""
+	}
+	// The second field is the name in brackets, which may hold anything.
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	if len(fields) < 20 {
+		return "", ""
+	}
+	return fields[0], fields[19]
+}
