@@ -36,7 +36,8 @@ demo: build data ## train a backdoored model if there is none, clean it, into ru
 	@test -f models/badnets/backdoored.pt || $(BUILD)/ulrl attack -c $(CONFIG)
 	$(BUILD)/ulrl run -c $(CONFIG) --set output=runs/demo --force
 
-test: build data ## every test
+test: build ## every test
+	-@scripts/fashion-mnist.sh
 	$(BUILD)/torchbridge_test
 	scripts/libtorch_test.sh
 	$(GO) test -timeout 15m ./...

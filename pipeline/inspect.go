@@ -119,12 +119,15 @@ func shapes(layers []model.Layer, named []int) [][]int {
 	if named != nil {
 		return [][]int{named}
 	}
-	channels := 3
+	channels, sizes := 3, []int{32, 28, 64, 224}
 	if len(layers) > 0 && len(layers[0].Shape) == 4 {
 		channels = layers[0].Shape[1]
 	}
+	if channels == 1 { // MNIST and its kin
+		sizes = []int{28, 32, 64, 224}
+	}
 	var out [][]int
-	for _, size := range []int{32, 28, 64, 224} {
+	for _, size := range sizes {
 		out = append(out, []int{channels, size, size})
 	}
 	return out

@@ -89,7 +89,7 @@ func (r *run) steps(ctx context.Context) error {
 			r.result.Before, err = r.gauge.scores(ctx, "evaluate before", r.original)
 			return err
 		}},
-		{"defend", r.defend},
+		{"", r.defend}, // its stages are phases of their own
 		{"evaluate after", func(ctx context.Context) (err error) {
 			r.result.After, err = r.gauge.scores(ctx, "evaluate after", r.original)
 			r.result.DER = metrics.DER(r.result.Before, r.result.After)
@@ -97,7 +97,11 @@ func (r *run) steps(ctx context.Context) error {
 		}},
 		{"write", r.write},
 	} {
-		if err := r.timed(step.name, func() error { return step.do(ctx) }); err != nil {
+		run := func() error { return step.do(ctx) }
+		if step.name != "" {
+			run = func() error { return r.timed(step.name, func() error { return step.do(ctx) }) }
+		}
+		if err := run(); err != nil {
 			return err
 		}
 	}
@@ -257,7 +261,7 @@ func (r *run) note(selections []defense.Selection) {
 		}
 	}
 	if len(r.result.Suspicious) == 0 {
-		r.warn("no neuron is suspicious: relearning is plain fine-tuning")
+		r.env.Log.Warn("no neuron is suspicious: relearning is plain fine-tuning")
 	}
 }
 
@@ -315,6 +319,9 @@ func (r *run) finish(err error) (*runstore.Result, error) {
 	r.result.Status = status
 	if err != nil {
 		r.result.Error = err.Error()
+	}
+	if status == runstore.StatusInterrupted {
+		r.result.Error = "interrupted"
 	}
 	if reportErr := r.report(); reportErr != nil {
 		if err == nil {

@@ -113,8 +113,9 @@ func (d *Device) Do(ctx context.Context, f func(s *Scope) error) error {
 		s := &Scope{dev: d, mode: d.mode}
 		defer s.Close()
 		err := f(s)
-		// The sticky error came first, and usually caused the other.
-		if s.err != nil {
+		// The sticky error came first and usually caused f's; f may have said
+		// more about it.
+		if s.err != nil && !errors.Is(err, s.err) {
 			return s.err
 		}
 		return err

@@ -30,6 +30,9 @@ func Open(onLeak func(what string)) (*Library, error) {
 // TorchVersion is the libtorch that the library was compiled against, such as "1.13.0".
 func (*Library) TorchVersion() string { return C.GoString(C.tb_torch_version()) }
 
+// InterfaceVersion is that of the C interface, which library and program share.
+func (*Library) InterfaceVersion() int { return int(C.tb_abi_version()) }
+
 // Devices lists what can be used now: "cpu", then "cuda:0" and so on.
 func (*Library) Devices() ([]string, error) {
 	var list *C.tb_strings

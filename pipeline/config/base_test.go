@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 			Trigger: Trigger{Size: 3, Margin: 1, Value: 255},
 			Arch:    Arch{Name: "preactresnet18", Width: 16},
 			Train: Training{
-				Samples: 20000, Epochs: 8, BatchSize: 128, LR: 0.1, Momentum: 0.9, Nesterov: true,
+				Samples: 20000, Epochs: 6, BatchSize: 128, LR: 0.1, Momentum: 0.9, Nesterov: true,
 				WeightDecay: 5e-4, Schedule: "onecycle", Augment: true,
 			},
 		},

@@ -87,11 +87,12 @@ func TestRanges(t *testing.T) {
 			f := schema().find(x.key)
 			for _, v := range strings.Fields(x.bad) {
 				shown := v
-				if f.list && f.kind == reflect.String {
+				switch {
+				case f.list && f.kind == reflect.String:
 					shown = map[string]string{"[]": "[]", "[": `["["]`, "[a": `["[a"]`, "a,a": `["a" "a"]`}[v]
-				} else if f.list {
+				case f.list:
 					shown = strings.ReplaceAll(v, ",", ", ")
-				} else if f.kind == reflect.String {
+				case f.kind == reflect.String:
 					shown = quoted(v)
 				}
 				_, err := Default(Options{Sets: []string{x.key + "=" + v}})

@@ -190,7 +190,7 @@ func readError(path string, err error) error {
 	return fileError("data file", path, err)
 }
 
-func isEOF(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 func joinDims(dims []int) string {
 	parts := make([]string, len(dims))

@@ -220,11 +220,11 @@ func admit(dir string, force bool) error {
 		result, err := ReadResult(dir)
 		switch {
 		case err == nil && result.Status == StatusComplete && !force:
-			return fault.Misuse("run directory %s holds a finished run; choose another directory, or force it to be run again", dir)
+			return fault.Misuse("run directory %s holds a finished run; choose another directory, or run it again with --force", dir)
 		case err == nil:
 			return nil
 		case ours && !force:
-			return fault.Misuse("run directory %s holds a run that cannot be judged: %w; choose another directory, or force it to be run again", dir, err)
+			return fault.Misuse("run directory %s holds a run that cannot be judged: %w; choose another directory, or run it again with --force", dir, err)
 		}
 	}
 	if !ours {

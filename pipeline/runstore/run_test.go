@@ -78,7 +78,7 @@ func ignoreClosed(err error) error {
 	if err != nil && strings.Contains(err.Error(), "is closed") {
 		return nil
 	}
-	return fmt.Errorf("got %v, want an error that says closed", err)
+	return fmt.Errorf("want an error that says closed, got: %w", err)
 }
 
 func TestFinishUnknownStatus(t *testing.T) {

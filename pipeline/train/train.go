@@ -69,7 +69,7 @@ func (t *Tally) Add(s *torch.Scope, logits, labels, crossEntropy *torch.Tensor, 
 	n := labels.Len()
 	t.right += right
 	t.Loss += loss * float64(n)
-	t.Epoch.Batches = append(t.Epoch.Batches, loss)
+	t.Batches = append(t.Batches, loss)
 	t.images += n
 	return nil
 }
@@ -85,7 +85,7 @@ func (t *Tally) Finish() Epoch {
 	n := float64(max(1, t.images))
 	t.Loss /= n
 	t.Accuracy = t.right / n
-	t.Cosine /= float64(max(1, len(t.Epoch.Batches)))
+	t.Cosine /= float64(max(1, len(t.Batches)))
 	t.Seconds = time.Since(t.began).Seconds()
 	return t.Epoch
 }

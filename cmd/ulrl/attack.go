@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"ulrl/pipeline/config"
+)
+
+type attackOptions struct {
+	configOptions
+	Force bool
+}
+
+func newAttackCommand(a *app) *cobra.Command {
+	var o attackOptions
+	cmd := &cobra.Command{
+		Use:   "attack -c FILE",
+		Short: "Train a backdoored model, to have one to clean",
+		Long: `attack poisons the training set as the config says, trains a model on it and
+writes it to attack.output, where "ulrl run" with the same config finds it.`,
+		Example: "  ulrl attack -c configs/badnets.yaml",
+		Args:    noArgs(configByFlag),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runAttack(cmd.Context(), a, o)
+		},
+	}
+	o.register(cmd)
+	cmd.Flags().BoolVar(&o.Force, "force", false, "replace the model that is in attack.output")
+	a.registerJSON(cmd)
+	return cmd
+}
+
+// attackReport is an attack's result and where its model lies.
+type attackReport struct {
+	Directory string `json:"directory"`
+	*attackResult
+}
+
+func runAttack(ctx context.Context, a *app, o attackOptions) error {
+	c, err := o.load(a, "attack")
+	if err != nil {
+		return err
+	}
+	env, progress, err := a.torch()
+	if err != nil {
+		return err
+	}
+	defer progress.End()
+	result, err := a.engine.attack(ctx, c, env, o.Force)
+	if err != nil {
+		return err
+	}
+	progress.End()
+	return a.show(attackReport{result.Dir, result}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: trained with %s in %s\n\n", printable(c.Name), c.Attack.Name, seconds(result.Seconds))
+		writeScores(w, a.width, result.Scores)
+		fmt.Fprintf(w, "\nFiles\n  %s  the backdoored model\n", printable(filepath.Join(result.Dir, config.BackdooredFile)))
+	})
+}

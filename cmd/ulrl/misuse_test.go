@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestMisuse: one line on stderr that says what to do, exit code 2, nothing on
+// stdout.
+func TestMisuse(t *testing.T) {
+	typo := writeFile(t, "typo.yaml", "relearn:\n  lrate: 0.1\n")
+	wrongType := writeFile(t, "type.yaml", "seed: many\n")
+	tooLarge := writeFile(t, "range.yaml", "relearn:\n  lr: 99\n")
+	twoTypos := writeFile(t, "two.yaml", "sed: 1\nnam: x\n")
+	for _, c := range []struct {
+		args string
+		want []string
+	}{
+		{"run", []string{"give a config: ulrl run -c configs/badnets.yaml"}},
+		{"attack", []string{"give a config: ulrl attack -c configs/badnets.yaml"}},
+		{"eval", []string{"give a config: ulrl eval -c configs/badnets.yaml"}},
+		{"eval mine.pt", []string{"give a config: ulrl eval -c configs/badnets.yaml"}},
+		{"doctor --set seed=1", []string{"give a config: ulrl doctor -c configs/badnets.yaml"}},
+		{"config check", []string{"give a config: ulrl config check configs/badnets.yaml"}},
+		{"config show", []string{"give one config: ulrl config show configs/badnets.yaml"}},
+		{"config chek x.yaml", []string{`unknown command "chek" for "ulrl config": wanted check or show`}},
+		{"inspect", []string{"give a model: ulrl inspect "}},
+		{"inspect a.pt b.pt", []string{"inspect takes one model, got 2"}},
+		{"inspect a.pt --input 3,32", []string{"--input 3,32: wanted channels,height,width, such as 3,32,32"}},
+		{"inspect a.pt --input 3,0,32", []string{"--input 3,0,32: wanted"}},
+		{"inspect a.pt --input three", []string{"invalid argument", "--input"}},
+		{"inspect a.pt --classes -1", []string{"--classes -1: wanted a number of classes"}},
+		{"run badnets.yaml", []string{`run takes no argument "badnets.yaml"; a config is given by -c FILE`}},
+		{"run -c nosuch.yaml", []string{"nosuch.yaml: no such file"}},
+		{"run -c " + typo, []string{typo + ":2:", "lrate", "did you mean relearn.lr?"}},
+		{"run -c " + wrongType, []string{wrongType + ":1:", "seed", "whole number"}},
+		{"run -c " + tooLarge, []string{"relearn.lr", "99", "at most 10"}},
+		{"run -c " + twoTypos, []string{"(and 1 more)", "all of them: ulrl config check FILE"}},
+		{"run -c badnets.yaml --set relearn.lrate=1", []string{"--set relearn.lrate", "did you mean"}},
+		{"run -c badnets.yaml --set name=misuse", []string{"mine.pt: the file ends too early"}},
+		{"run -c", []string{"flag needs an argument", "ulrl run --help lists the flags"}},
+		{"run --bogus", []string{"unknown flag: --bogus; ulrl run --help lists the flags"}},
+		{"--bogus", []string{"unknown flag: --bogus; ulrl --help lists the flags"}},
+		{"rum -c x.yaml", []string{`unknown command "rum" for "ulrl"; did you mean run?`}},
+		{"help nosuch", []string{`unknown command "nosuch" for "ulrl"`}},
+		{"completion nosuch", []string{`unknown command "nosuch" for "ulrl completion"`}},
+		{"version --log-level loud", []string{"--log-level loud: wanted debug, info, warn or error"}},
+		{"version --log-format xml", []string{"--log-format xml: wanted text, json or auto"}},
+		{"version now", []string{`version takes no argument "now"`}},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			got := ulrl(t, strings.Fields(c.args)...)
+			if got.exit != exitMisuse || got.stdout != "" {
+				t.Errorf("exit %d, stdout %q, want %d and nothing", got.exit, got.stdout, exitMisuse)
+			}
+			if !strings.HasPrefix(got.stderr, "ulrl: ") || strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("stderr is not one line of ulrl: %q", got.stderr)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(got.stderr, want) {
+					t.Errorf("stderr %q lacks %q", got.stderr, want)
+				}
+			}
+		})
+	}
+}
+
+func TestUnknownEnvironmentVariableIsMisuse(t *testing.T) {
+	var stdout, stderr strings.Builder
+	a := newApp(&stdout, &stderr, []string{"ULRL_RELEARN_LRR=1"}, fakeEngine(0))
+	if got := a.main(t.Context(), []string{"run", "-c", "badnets.yaml"}); got != exitMisuse {
+		t.Errorf("exit %d, want %d", got, exitMisuse)
+	}
+	if want := "did you mean ULRL_RELEARN_LR?"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("stderr %q lacks %q", stderr.String(), want)
+	}
+}
+
+// TestErrorsAsJSON: with --json an error is one object on stdout, wherever the
+// flag stands.
+func TestErrorsAsJSON(t *testing.T) {
+	for _, c := range []struct {
+		args  string
+		exit  int
+		error string
+	}{
+		{"run --json", exitMisuse, "give a config: ulrl run -c configs/badnets.yaml"},
+		{"run --bogus --json", exitMisuse, "unknown flag: --bogus; ulrl run --help lists the flags"},
+		{"rum --json", exitMisuse, `unknown command "rum" for "ulrl"; did you mean run?`},
+		{"run --json -c badnets.yaml --set name=nan", exitFailure, "relearn, epoch 3: the loss became NaN; lower relearn.lr; runs/nan keeps what was done"},
+		{"inspect --json", exitMisuse, "give a model: ulrl inspect models/badnets/backdoored.pt"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			got := ulrl(t, strings.Fields(c.args)...)
+			var object struct {
+				Error string `json:"error"`
+				Exit  int    `json:"exit"`
+			}
+			decodeOne(t, got.stdout, &object)
+			if object.Error != c.error || object.Exit != c.exit || got.exit != c.exit {
+				t.Errorf("got %+v and exit %d, want %q and %d", object, got.exit, c.error, c.exit)
+			}
+		})
+	}
+}
+
+// decodeOne decodes text, which must be one JSON object.
+func decodeOne(t *testing.T, text string, into any) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	if d.More() {
+		t.Errorf("more than one object: %q", text)
+	}
+}

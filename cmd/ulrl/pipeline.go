@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sirupsen/logrus"
+
+	"ulrl/pipeline"
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/runstore"
+	"ulrl/torchbridge"
+)
+
+// What the commands know of package pipeline.
+type (
+	environment  = pipeline.Env
+	attackResult = pipeline.AttackResult
+	evalResult   = pipeline.EvalResult
+	inspection   = pipeline.Inspection
+	layerInfo    = pipeline.LayerInfo
+	diagnosis    = pipeline.DoctorReport
+	check        = pipeline.Check
+)
+
+// engine is what the commands ask of package pipeline and of the torch library;
+// tests put functions of their own in its place.
+type engine struct {
+	open    func(log logrus.FieldLogger) (*torchbridge.Library, error)
+	run     func(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error)
+	attack  func(ctx context.Context, c *config.Config, env environment, force bool) (*attackResult, error)
+	eval    func(ctx context.Context, c *config.Config, env environment, model string) (*evalResult, error)
+	inspect func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error)
+	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
+}
+
+// torchEngine is the real one.
+func torchEngine() engine {
+	return engine{
+		open: openLibrary,
+		run: func(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error) {
+			return pipeline.Run(ctx, c, env, pipeline.RunOptions{Force: force})
+		},
+		attack: func(ctx context.Context, c *config.Config, env environment, force bool) (*attackResult, error) {
+			return pipeline.Attack(ctx, c, env, pipeline.AttackOptions{Force: force})
+		},
+		eval: pipeline.Eval,
+		inspect: func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error) {
+			return pipeline.Inspect(ctx, path, env, pipeline.InspectOptions{Classes: o.Classes, Shape: o.Input})
+		},
+		doctor: pipeline.Doctor,
+	}
+}
+
+func openLibrary(log logrus.FieldLogger) (*torchbridge.Library, error) {
+	return torchbridge.Open(func(what string) { log.Warnf("torch memory was not freed: %s", what) })
+}
+
+// torchDetail is all that libtorch said of an error, for the debug log.
+func torchDetail(err error) string {
+	var t *torchbridge.Error
+	if errors.As(err, &t) {
+		return t.Detail
+	}
+	return ""
+}

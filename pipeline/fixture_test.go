@@ -1,0 +1,173 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/progress"
+	"ulrl/pipeline/testenv"
+	"ulrl/pipeline/zoo"
+	torch "ulrl/torchbridge"
+)
+
+// fixture is a folder with a small data set of three classes of grey 12×12
+// images, told apart by which third is bright, and room for models and runs.
+type fixture struct {
+	t   *testing.T
+	dir string
+	env Env
+	log *logtest.Hook
+	dev *torch.Device
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	lib, dev := testenv.CPU(t)
+	log, hook := logtest.NewNullLogger()
+	log.SetLevel(logrus.DebugLevel)
+	f := &fixture{t: t, dir: t.TempDir(), log: hook, dev: dev,
+		env: Env{Lib: lib, Log: log, Progress: progress.None{}, Version: "test", Command: []string{"ulrl", "test"}}}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for split, n := range map[string]int{"train": 60, "test": 20} {
+		for class := range 3 {
+			dir := f.path("data", split, fmt.Sprint(class))
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				writeImage(t, filepath.Join(dir, fmt.Sprintf("%03d.png", i)), class, rng)
+			}
+		}
+	}
+	return f
+}
+
+func writeImage(t *testing.T, path string, class int, rng *rand.Rand) {
+	t.Helper()
+	img := image.NewGray(image.Rect(0, 0, 12, 12))
+	for y := range 12 {
+		for x := range 12 {
+			v := 40 + rng.IntN(60)
+			if x/4 == class {
+				v += 100
+			}
+			img.SetGray(x, y, color.Gray{Y: uint8(v)})
+		}
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := png.Encode(file, img); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fixture) path(parts ...string) string {
+	return filepath.Join(append([]string{f.dir}, parts...)...)
+}
+
+// config is small enough that a run takes a second; sets come on top.
+func (f *fixture) config(sets ...string) *config.Config {
+	f.t.Helper()
+	text := fmt.Sprintf(`
+name: small
+device: cpu
+threads: 2
+output: %[1]s/run
+data: {name: custom, kind: folder, dir: %[1]s/data, classes: 3, mean: [0.4], std: [0.2]}
+clean: {count: 60}
+attack:
+  name: badnets
+  output: %[1]s/model
+  arch: {width: 4}
+  train: {samples: 0, epochs: 8, batch_size: 20, lr: 0.05, augment: false}
+unlearn: {batch_size: 20, epochs: 10}
+relearn: {batch_size: 20, epochs: 6, augment: false}
+eval: {batch_size: 32}
+`, f.dir)
+	path := f.path("config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		f.t.Fatal(err)
+	}
+	c, err := config.Load(path, config.Options{Sets: sets})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
+// attack trains the small model once.
+func (f *fixture) attack() {
+	f.t.Helper()
+	if _, err := Attack(context.Background(), f.config(), f.env, AttackOptions{}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// save builds a module from TorchScript source and writes it to a file.
+func (f *fixture) save(name string, build func(b *torch.Builder, s *torch.Scope) *torch.Part) string {
+	f.t.Helper()
+	path := f.path(name)
+	testenv.Do(f.t, f.dev, func(s *torch.Scope) error {
+		b := torch.NewBuilder(s)
+		m, err := b.Finish(build(b, s))
+		if err != nil {
+			return err
+		}
+		archive, err := m.Save()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, archive, 0o644)
+	})
+	return path
+}
+
+// network writes an untrained zoo network.
+func (f *fixture) network(name string, channels, classes int) string {
+	f.t.Helper()
+	path := f.path(name)
+	testenv.Do(f.t, f.dev, func(s *torch.Scope) error {
+		m, err := zoo.New(s, zoo.Spec{Name: "preactresnet18", Width: 2, Channels: channels, Classes: classes})
+		if err != nil {
+			return err
+		}
+		archive, err := m.Save()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, archive, 0o644)
+	})
+	return path
+}
+
+// names lists the files below a folder of the fixture.
+func (f *fixture) names(parts ...string) string {
+	f.t.Helper()
+	var names []string
+	root := f.path(parts...)
+	err := filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			names = append(names, strings.TrimPrefix(path, root+"/"))
+		}
+		return nil
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,127 @@
+package report
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"ulrl/pipeline/metrics"
+	"ulrl/pipeline/runstore"
+)
+
+func TestNumbers(t *testing.T) {
+	for _, c := range []struct {
+		value           float64
+		padded, decimal string
+	}{
+		{0, "0", "0"}, {6.2, "6.200", "6.2"}, {0.005, "0.005000", "0.005"}, {1234, "1234", "1234"}, {123456.7, "123457", "123457"},
+		{100, "100.0", "100"}, {-0.5, "−0.5000", "−0.5"}, {1e-6, "1.000e−06", "1.000e−06"}, {2.5e9, "2.500e+09", "2.500e+09"},
+		{math.NaN(), "not finite", "not finite"}, {math.Inf(-1), "not finite", "not finite"}, {0.99996, "1.0000", "1"},
+	} {
+		if got := padded(c.value); got != c.padded {
+			t.Errorf("padded(%v) = %q, want %q", c.value, got, c.padded)
+		}
+		if got := decimal(c.value); got != c.decimal {
+			t.Errorf("decimal(%v) = %q, want %q", c.value, got, c.decimal)
+		}
+	}
+}
+
+func TestShareAndChange(t *testing.T) {
+	for _, c := range []struct {
+		before, after *float64
+		share, change string
+	}{
+		{ptr(0.9), ptr(0.8852), "0.885", "−0.015"}, {ptr(0), ptr(1), "1.000", "+1.000"}, {ptr(0.8851), ptr(0.8849), "0.885", "0.000"},
+		{nil, ptr(1), "1.000", "–"}, {ptr(1), nil, "–", "–"}, {ptr(1), ptr(math.NaN()), "not finite", "–"},
+	} {
+		if got := share(c.after); got != c.share {
+			t.Errorf("share %q, want %q", got, c.share)
+		}
+		if got := change(c.before, c.after); got != c.change {
+			t.Errorf("change %q, want %q", got, c.change)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for seconds, want := range map[float64]string{
+		0: "0.000 s", 0.004: "0.004 s", 0.31: "0.31 s", 12.34: "12.3 s", 200: "3 min 20 s", 7500: "2 h 5 min", 3599.9: "60 min 0 s", math.Inf(1): "–",
+	} {
+		if got := duration(seconds); got != want {
+			t.Errorf("duration(%v) = %q, want %q", seconds, got, want)
+		}
+	}
+}
+
+func TestIntegerAndShell(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -60000: "−60,000"} {
+		if got := integer(n); got != want {
+			t.Errorf("integer(%d) = %q, want %q", n, got, want)
+		}
+	}
+	got := shellLine([]string{"ulrl", "a b", "it's", "", "x=$y", "plain.yaml"})
+	if want := `ulrl 'a b' 'it'\''s' '' 'x=$y' plain.yaml`; got != want {
+		t.Errorf("shellLine: %s, want %s", got, want)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	neuron := []runstore.Neuron{{}}
+	scores := func(acc, asr float64) metrics.Scores { return metrics.Scores{ACC: ptr(acc), ASR: ptr(asr)} }
+	noTrigger := func(acc float64) metrics.Scores { return metrics.Scores{ACC: ptr(acc)} }
+	for name, c := range map[string]struct {
+		result   runstore.Result
+		tone     Tone
+		headline string
+		detail   string
+	}{
+		"gone": {
+			runstore.Result{Status: "complete", Before: scores(0.908, 0.993), After: scores(0.885, 0), Suspicious: neuron}, Good,
+			"Backdoor gone: ASR 0.993 → 0.000, accuracy 0.908 → 0.885", "1 suspicious neuron was re-initialised",
+		},
+		"gone, nothing suspicious": {
+			runstore.Result{Status: "complete", Before: scores(0.908, 0.993), After: scores(0.9, 0)}, Good,
+			"Backdoor gone", "plain fine-tuning",
+		},
+		"gone at a price": {
+			runstore.Result{Status: "complete", Before: scores(0.9, 0.99), After: scores(0.5, 0), Suspicious: neuron}, Warn,
+			"Backdoor gone, at a price", "40.0 points of accuracy",
+		},
+		"weakened": {
+			runstore.Result{Status: "complete", Before: scores(0.9, 1), After: scores(0.9, 0.4), Suspicious: neuron}, Warn,
+			"Backdoor weakened, not gone", "40.0 % of the images",
+		},
+		"not gone": {
+			runstore.Result{Status: "complete", Before: scores(0.91, 1), After: scores(0.88, 0.999), Suspicious: neuron}, Bad,
+			"Backdoor not gone: ASR 1.000 → 0.999", "99.9 % of the images",
+		},
+		"no backdoor": {
+			runstore.Result{Status: "complete", Before: scores(0.9, 0.01), After: scores(0.9, 0.02)}, Neutral,
+			"No working backdoor, before or after", "hardly worked",
+		},
+		"worse": {
+			runstore.Result{Status: "complete", Before: scores(0.9, 0.02), After: scores(0.9, 0.6), Suspicious: neuron}, Bad,
+			"The trigger works better than before", "",
+		},
+		"no trigger": {
+			runstore.Result{Status: "complete", Before: noTrigger(0.9), After: noTrigger(0.89), Suspicious: make([]runstore.Neuron, 2)}, Warn,
+			"Cleaned, but unproven: 2 suspicious neurons were re-initialised, accuracy 0.900 → 0.890", "No trigger is known",
+		},
+		"nothing suspicious, no trigger": {
+			runstore.Result{Status: "complete", Before: noTrigger(0.9), After: noTrigger(0.89)}, Neutral,
+			"Nothing suspicious found; accuracy 0.900 → 0.890", "plain fine-tuning",
+		},
+		"nothing measured":    {runstore.Result{Status: "complete"}, Neutral, "Nothing suspicious found; accuracy not measured", ""},
+		"interrupted":         {runstore.Result{Status: "interrupted", Error: "x"}, Warn, "Interrupted", "There is no cleaned model."},
+		"failed":              {runstore.Result{Status: "failed", Error: "no memory"}, Bad, "Failed: no memory", "There is no cleaned model."},
+		"failed at the end":   {runstore.Result{Status: "failed", Files: map[string]string{"model": "m"}}, Bad, "Failed", "do not rely on it"},
+		"under way or killed": {runstore.Result{Status: "running"}, Neutral, "Not finished", ""},
+		"unknown":             {runstore.Result{Status: "x"}, Neutral, `Unknown status "x"`, ""},
+	} {
+		v := Judge(&c.result)
+		if v.Tone != c.tone || !strings.HasPrefix(v.Headline, c.headline) || !strings.Contains(v.Detail, c.detail) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}

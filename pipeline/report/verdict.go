@@ -1,0 +1,133 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"ulrl/pipeline/metrics"
+	"ulrl/pipeline/runstore"
+)
+
+// What the verdict's words stand for, in shares of the images.
+const (
+	goneASR     = 0.05 // at most this ASR: the trigger does not work
+	heavyLoss   = 0.05 // more accuracy than this lost: the price is named first
+	weakenedBy  = 0.5  // ASR fell by at least this part of itself: weakened
+	workingASR  = 0.5  // from this ASR on a trigger works most of the time
+	unknownText = "not measured"
+)
+
+// Tone of a verdict; it chooses a colour.
+type Tone string
+
+// The tones.
+const (
+	Good    Tone = "good"
+	Warn    Tone = "warn"
+	Bad     Tone = "bad"
+	Neutral Tone = "neutral"
+)
+
+// Verdict is what a run came to, in plain sentences.
+type Verdict struct {
+	Tone     Tone
+	Headline string // one sentence, with the numbers that carry it
+	Detail   string // what else a reader must know; may be empty
+}
+
+// Judge says what a run came to.
+func Judge(r *runstore.Result) Verdict {
+	switch r.Status {
+	case runstore.StatusComplete:
+	case runstore.StatusInterrupted:
+		return Verdict{Warn, "Interrupted: this run did not finish", noModel(r)}
+	case runstore.StatusFailed:
+		return Verdict{Bad, because("Failed", r.Error), noModel(r)}
+	case runstore.StatusRunning:
+		return Verdict{Neutral, "Not finished: this run is under way, or was killed", ""}
+	default:
+		return Verdict{Neutral, fmt.Sprintf("Unknown status %q", r.Status), r.Error}
+	}
+	v := judgeScores(r)
+	v.Detail = strings.TrimSpace(v.Detail + " " + found(r))
+	return v
+}
+
+func judgeScores(r *runstore.Result) Verdict {
+	before, after := r.Before.ASR, r.After.ASR
+	numbers := accuracyText(r.Before, r.After)
+	if before == nil || after == nil {
+		if len(r.Suspicious) == 0 {
+			return Verdict{Neutral, "Nothing suspicious found; " + numbers, noTrigger}
+		}
+		return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: %s re-initialised, %s", neurons(len(r.Suspicious)), numbers), noTrigger}
+	}
+	numbers = fmt.Sprintf("ASR %.3f → %.3f, %s", *before, *after, numbers)
+	loss := accuracyLoss(r.Before, r.After)
+	switch {
+	case *before <= goneASR && *after <= goneASR:
+		return Verdict{Neutral, "No working backdoor, before or after: " + numbers, "The given trigger hardly worked on this model to begin with."}
+	case *after <= goneASR && loss > heavyLoss:
+		return Verdict{Warn, "Backdoor gone, at a price: " + numbers, fmt.Sprintf("%.1f points of accuracy were lost.", 100*loss)}
+	case *after <= goneASR:
+		return Verdict{Good, "Backdoor gone: " + numbers, ""}
+	case *after > *before && *before < workingASR:
+		return Verdict{Bad, "The trigger works better than before: " + numbers, ""}
+	case *after <= *before*(1-weakenedBy):
+		return Verdict{Warn, "Backdoor weakened, not gone: " + numbers, triggeredText(*after)}
+	}
+	return Verdict{Bad, "Backdoor not gone: " + numbers, triggeredText(*after)}
+}
+
+const noTrigger = "No trigger is known for this model, so whether a backdoor is left could not be measured."
+
+// triggeredText puts an ASR into words.
+func triggeredText(asr float64) string {
+	return fmt.Sprintf("The trigger still turns %.1f %% of the images into the target class.", 100*asr)
+}
+
+// found says what selection found, where the headline does not.
+func found(r *runstore.Result) string {
+	switch {
+	case len(r.Suspicious) == 0:
+		return "No neuron was suspicious: relearning was plain fine-tuning."
+	case r.Before.ASR == nil || r.After.ASR == nil:
+		return ""
+	}
+	return neurons(len(r.Suspicious)) + " re-initialised and relearned."
+}
+
+func neurons(n int) string {
+	return plural(n, "suspicious neuron was", "suspicious neurons were")
+}
+
+func accuracyText(before, after metrics.Scores) string {
+	if before.ACC == nil || after.ACC == nil {
+		return "accuracy " + unknownText
+	}
+	return fmt.Sprintf("accuracy %.3f → %.3f", *before.ACC, *after.ACC)
+}
+
+// accuracyLoss is 0 where it is unknown.
+func accuracyLoss(before, after metrics.Scores) float64 {
+	if before.ACC == nil || after.ACC == nil {
+		return 0
+	}
+	return *before.ACC - *after.ACC
+}
+
+// because joins what happened with why, where that is known.
+func because(what, why string) string {
+	if why = strings.TrimSpace(why); why != "" {
+		return what + ": " + why
+	}
+	return what
+}
+
+// noModel says so unless the run came as far as writing one.
+func noModel(r *runstore.Result) string {
+	if r.Files["model"] != "" {
+		return "A cleaned model was written, but do not rely on it."
+	}
+	return "There is no cleaned model."
+}
