@@ -55,7 +55,6 @@ void tb_tune_allocator(void) {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, -1);
-  mallopt(M_TOP_PAD, 64 << 20);
 #endif
 }
 
