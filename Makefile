@@ -48,7 +48,7 @@ race: build ## the Go tests under the race detector and cgo's strict pointer che
 asan: setup ## the C interface's tests under AddressSanitizer
 	@cmake -S . -B $(BUILD)-asan -DLIBTORCH="$$(cat $(BUILD)/libtorch.dir)" -DTB_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo > /dev/null
 	cmake --build $(BUILD)-asan --parallel
-	ASAN_OPTIONS=detect_leaks=1:alloc_dealloc_mismatch=0 LSAN_OPTIONS=suppressions=scripts/lsan.supp $(BUILD)-asan/torchbridge_test
+	ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 LSAN_OPTIONS=suppressions=scripts/lsan.supp $(BUILD)-asan/torchbridge_test
 
 lint: build ## gofmt, vet, staticcheck, golangci-lint, shellcheck
 	@scripts/lint.sh
