@@ -1,11 +1,12 @@
 # The targets that people use: setup build demo test lint bench install clean.
-# LIBTORCH=… chooses a libtorch; else scripts/libtorch.sh finds or brings one.
+# LIBTORCH=DIR or FROM=system|python|wheel|download chooses a libtorch; else the
+# one of the last build stays, and at first scripts/libtorch.sh finds or brings one.
 
-BUILD   ?= build
+BUILD   := build
 PREFIX  ?= /usr/local
 GO      ?= go
-FROM    ?= auto
-CONFIG  ?= configs/badnets.yaml
+CONFIG  := configs/badnets.yaml
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # One binary of each kind; the Go side finds the library through its rpath.
@@ -21,12 +22,16 @@ help: ## what the targets do
 setup: ## check what is needed, find or bring libtorch
 	@scripts/prerequisites.sh
 	@mkdir -p $(BUILD)
-	@scripts/libtorch.sh --from $(FROM) > $(BUILD)/libtorch.dir.new && mv $(BUILD)/libtorch.dir.new $(BUILD)/libtorch.dir
+	@if [ -z "$(FROM)$(LIBTORCH)" ] && [ -f "$$(cat $(BUILD)/libtorch.dir 2>/dev/null)/include/torch/script.h" ]; then \
+	  echo "libtorch: $$(cat $(BUILD)/libtorch.dir), as before" >&2; \
+	else \
+	  scripts/libtorch.sh --from $(or $(FROM),auto) > $(BUILD)/libtorch.dir.new && mv $(BUILD)/libtorch.dir.new $(BUILD)/libtorch.dir; \
+	fi
 
 build: setup ## libtorchbridge.so and ulrl
 	@cmake -S . -B $(BUILD) -DLIBTORCH="$$(cat $(BUILD)/libtorch.dir)" --log-level=STATUS $(CMAKE_FLAGS) > $(BUILD)/cmake.log || { cat $(BUILD)/cmake.log; exit 1; }
 	@grep 'libtorch:' $(BUILD)/cmake.log || true
-	cmake --build $(BUILD) --parallel
+	cmake --build $(BUILD) --parallel $(JOBS)
 	$(GO) build $(GOFLAGS_BUILD) -o $(BUILD)/ulrl ./cmd/ulrl
 
 data: ## Fashion-MNIST, where the config's data are not there
@@ -37,17 +42,17 @@ demo: build data ## train a backdoored model if there is none, clean it, into ru
 	$(BUILD)/ulrl run -c $(CONFIG) --set output=runs/demo --force
 
 test: build ## every test
-	-@scripts/fashion-mnist.sh
+	-@scripts/test-needs.sh
 	$(BUILD)/torchbridge_test
 	scripts/libtorch_test.sh
-	$(GO) test -timeout 15m ./...
+	$(GO) test -count=1 -timeout 15m ./...
 
 race: build ## the Go tests under the race detector and cgo's strict pointer checks
-	GOEXPERIMENT=cgocheck2 $(GO) test -race -timeout 30m ./torchbridge ./pipeline/runstore ./pipeline/dataset ./cmd/ulrl
+	GOEXPERIMENT=cgocheck2 $(GO) test -race -count=1 -timeout 30m ./torchbridge ./pipeline/runstore ./pipeline/dataset ./cmd/ulrl
 
 asan: setup ## the C interface's tests under AddressSanitizer
 	@cmake -S . -B $(BUILD)-asan -DLIBTORCH="$$(cat $(BUILD)/libtorch.dir)" -DTB_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo > /dev/null
-	cmake --build $(BUILD)-asan --parallel
+	cmake --build $(BUILD)-asan --parallel $(JOBS)
 	ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 LSAN_OPTIONS=suppressions=scripts/lsan.supp $(BUILD)-asan/torchbridge_test
 
 lint: build ## gofmt, vet, staticcheck, golangci-lint, shellcheck

@@ -1,6 +1,6 @@
 module ulrl
 
-go 1.24.0
+go 1.25.0
 
 require (
 	github.com/go-playground/validator/v10 v10.27.0

@@ -24,7 +24,7 @@ type DoctorReport struct {
 	Checks []Check `json:"checks"`
 }
 
-// Doctor looks at this machine and, where c is given, at what c needs.
+// Doctor looks at this machine and at the data that c needs.
 func Doctor(ctx context.Context, env Env, c *config.Config) (*DoctorReport, error) {
 	report := &DoctorReport{OK: true}
 	add := func(check Check) {
@@ -45,15 +45,10 @@ func Doctor(ctx context.Context, env Env, c *config.Config) (*DoctorReport, erro
 	add(Check{Name: "cores", Value: fmt.Sprintf("%d physical cores may be used", PhysicalCores()), OK: true})
 	add(blasCheck(build))
 	add(Check{Name: "threading", Value: firstLine(parallel, "ATen parallel backend:"), OK: true})
-	if c == nil {
-		if c, err = config.Default(config.Options{}); err != nil {
-			return nil, err
-		}
-	}
 	for _, check := range dataChecks(ctx, c) {
 		add(check)
 	}
-	return report, nil
+	return report, ctx.Err()
 }
 
 // blasCheck tells which linear algebra libtorch calls; Debian's reference BLAS

@@ -68,9 +68,12 @@ func Inspect(ctx context.Context, path string, env Env, o InspectOptions) (*Insp
 	if err != nil {
 		return nil, err
 	}
-	in.try(ctx, dev, file, m, shapes(layers, o.Shape))
-	if in.Input == "" {
-		in.Warnings = append(in.Warnings, "the model takes none of the image sizes that were tried: name its input with --input channels,height,width")
+	if err := in.try(ctx, dev, file, m, shapes(layers, o.Shape)); ctx.Err() != nil {
+		return nil, ctx.Err()
+	} else if err != nil && o.Shape != nil {
+		in.Warnings = append(in.Warnings, err.Error())
+	} else if err != nil {
+		in.Warnings = append(in.Warnings, "the model takes none of the image sizes that were tried: name its input with --input channels,height,width ("+err.Error()+")")
 	}
 	if o.Classes > 0 {
 		in.Classes = o.Classes
@@ -133,10 +136,11 @@ func shapes(layers []model.Layer, named []int) [][]int {
 	return out
 }
 
-// try runs the model on the first of the shapes that it takes.
-func (in *Inspection) try(ctx context.Context, dev *torch.Device, file *model.File, m *torch.Module, shapes [][]int) {
+// try runs the model on the first of the shapes that it takes; the error is the last one's.
+func (in *Inspection) try(ctx context.Context, dev *torch.Device, file *model.File, m *torch.Module, shapes [][]int) error {
+	var err error
 	for _, shape := range shapes {
-		err := dev.Do(ctx, func(s *torch.Scope) error {
+		err = dev.Do(ctx, func(s *torch.Scope) error {
 			x := noise(s, append([]int{2}, shape...))
 			classes, err := file.Probe(s, m, x, 0)
 			if err != nil {
@@ -152,9 +156,10 @@ func (in *Inspection) try(ctx context.Context, dev *torch.Device, file *model.Fi
 			return nil
 		})
 		if err == nil {
-			return
+			return nil
 		}
 	}
+	return err
 }
 
 func (in *Inspection) describe(t model.TrainEval) {

@@ -17,7 +17,7 @@ import (
 // once and a cgroup's limit respected: more threads than that make tensor
 // operations slower.
 func PhysicalCores() int {
-	usable := runtime.GOMAXPROCS(0)
+	usable := runtime.GOMAXPROCS(0) // since Go 1.25 at most the cgroup's CPU limit
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return usable

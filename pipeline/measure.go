@@ -2,11 +2,13 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"ulrl/pipeline/attack"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
 	"ulrl/pipeline/metrics"
 	torch "ulrl/torchbridge"
 )
@@ -112,11 +114,16 @@ func (g *gauge) predict(ctx context.Context, m *torch.Module, set *dataset.Set, 
 	for i := range loader.Batches() {
 		var predicted []int64
 		err := g.dev.Do(ctx, func(s *torch.Scope) error {
+			var err error
 			s.NoGrad(func() {
 				x, _ := loader.Batch(s, 0, i)
-				predicted = torch.Values[int64](m.Forward(x).ArgMaxDim(1))
+				logits := m.Forward(x)
+				if shape := logits.Shape(); s.Err() == nil && (len(shape) != 2 || shape[0] != x.Shape()[0]) {
+					err = fault.Misuse("the model gives %v scores for a batch of %d images, not a row for each", shape, x.Shape()[0])
+				}
+				predicted = torch.Values[int64](logits.ArgMaxDim(1))
 			})
-			return s.Err()
+			return errors.Join(s.Err(), err)
 		})
 		if err != nil {
 			return err

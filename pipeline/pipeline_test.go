@@ -224,6 +224,8 @@ func TestBadModels(t *testing.T) {
 		{"two inputs", source("two.pt", "def forward(self, x, y):\n    return x + y\n"), "its forward wants 2 inputs"},
 		{"an image out", source("image.pt", "def forward(self, x):\n    return x\n"), "its output is 2×1×12×12, not one row of class scores per image (2×classes)"},
 		{"a pair out", source("pair.pt", "def forward(self, x):\n    return (x, x)\n"), "forward returned Tuple, not one tensor"},
+		{"sparse scores", source("sparse.pt", "def forward(self, x):\n    return torch.linear(torch.flatten(x, 1), self.w).to_sparse()\n"), "a tensor of an unusual kind"},
+		{"two rows", source("rows.pt", "def forward(self, x):\n    return torch.linear(torch.flatten(x, 1), self.w)[:2]\n"), "the model gives [2 3] scores for a batch of 32 images"},
 		{"wrong channels", f.network("colour.pt", 3, 3), "cannot take images of 1×12×12"},
 		{"wrong classes", f.network("ten.pt", 1, 10), "tells 10 classes apart, the data has 3"},
 		{"no head", f.save("conv.pt", func(b *torch.Builder, s *torch.Scope) *torch.Part {
@@ -239,6 +241,23 @@ func TestBadModels(t *testing.T) {
 		if _, err := os.Stat(f.path("run", "cleaned.pt")); err == nil {
 			t.Errorf("%s: a cleaned model was left", c.name)
 		}
+	}
+}
+
+func TestBadInputLeavesAnEarlierRunAlone(t *testing.T) {
+	f := newFixture(t)
+	f.attack()
+	if _, err := Run(context.Background(), f.config(), f.env, RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	before := f.names("run")
+	for _, set := range []string{"data.dir=/nowhere", "clean.count=1000", "model.path=" + f.network("colour.pt", 3, 3)} {
+		if _, err := Run(context.Background(), f.config(set), f.env, RunOptions{Force: true}); !fault.IsMisuse(err) {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+	if after := f.names("run"); after != before {
+		t.Errorf("the run directory held %s, now %s", before, after)
 	}
 }
 
@@ -268,6 +287,10 @@ func TestAModelFrozenInEvaluationModeIsWarnedOf(t *testing.T) {
 func TestBadSettings(t *testing.T) {
 	f := newFixture(t)
 	f.attack()
+	explosive := f.save("explosive.pt", func(b *torch.Builder, s *torch.Scope) *torch.Part {
+		return b.Part("Explosive").Parameter("weight", s.Full(0.001, torch.Float32, 3, 144)).
+			Define("def forward(self, x):\n    return torch.exp(torch.linear(torch.flatten(x, 1), self.weight))\n")
+	})
 	cases := []struct {
 		name, set, want string
 		misuse          bool
@@ -279,7 +302,7 @@ func TestBadSettings(t *testing.T) {
 		{"no data", "data.dir=" + f.path("nowhere"), "not found", true},
 		{"below a file", "output=" + f.path("config.yaml", "run"), "cannot make run directory", true},
 		{"patch too large", "attack.trigger.size=12", "does not fit images of 12×12", true},
-		{"NaN in relearning", "relearn.lr=10 relearn.epochs=200 relearn.momentum=0.99", "relearn: it diverged, the loss of epoch", false},
+		{"NaN in relearning", "unlearn.lr=1e-9 unlearn.epochs=1 relearn.lr=10 model.path=" + explosive, "relearn: it diverged, the loss of epoch", false},
 	}
 	for _, c := range cases {
 		result, err := Run(context.Background(), f.config(strings.Fields(c.set)...), f.env, RunOptions{Force: true})

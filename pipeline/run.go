@@ -27,7 +27,8 @@ type RunOptions struct {
 // result is nil where the run could not begin; else it says how it ended, also
 // beside an error.
 func Run(ctx context.Context, c *config.Config, env Env, o RunOptions) (*runstore.Result, error) {
-	// What can be wrong without much work comes before the directory is touched.
+	// Whatever can be wrong with the inputs is found before the directory is
+	// touched: an earlier run in it stays.
 	file, err := model.ReadFile(c.ModelPath())
 	if err != nil {
 		if c.Model.Path == "" {
@@ -40,17 +41,19 @@ func Run(ctx context.Context, c *config.Config, env Env, o RunOptions) (*runstor
 		return nil, err
 	}
 	defer dev.Close()
-	dir, err := runstore.Create(c.Output, runstore.Options{Force: o.Force})
-	if err != nil {
+	r := &run{c: c, env: env, dev: dev, file: file, keep: dev.NewScope(), began: time.Now()}
+	defer r.keep.Close()
+	if r.result, err = newResult(c, env, dev, file); err != nil {
 		return nil, err
 	}
-	r := &run{c: c, env: env, dev: dev, dir: dir, file: file, keep: dev.NewScope(), began: time.Now()}
-	defer r.keep.Close()
-	r.result, err = newResult(c, env, dev, file)
-	if err == nil {
-		err = r.steps(ctx)
+	if err := r.load(ctx); err != nil {
+		return nil, explain(err)
 	}
-	return r.finish(explain(err))
+	r.result.Seconds["load"] = time.Since(r.began).Seconds()
+	if r.dir, err = runstore.Create(c.Output, runstore.Options{Force: o.Force}); err != nil {
+		return nil, err
+	}
+	return r.finish(explain(r.steps(ctx)))
 }
 
 // run is one run under way.
@@ -84,7 +87,6 @@ func (r *run) steps(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"load", r.load},
 		{"evaluate before", func(ctx context.Context) (err error) {
 			r.result.Before, err = r.gauge.scores(ctx, "evaluate before", r.original)
 			return err
@@ -305,9 +307,6 @@ func saveForUsers(m *torch.Module) ([]byte, error) {
 
 // finish writes the report and result.json, whatever err says.
 func (r *run) finish(err error) (*runstore.Result, error) {
-	if r.result == nil {
-		return nil, errors.Join(err, r.dir.Close())
-	}
 	r.result.Seconds["total"] = time.Since(r.began).Seconds()
 	status := runstore.StatusComplete
 	switch {
@@ -333,8 +332,10 @@ func (r *run) finish(err error) (*runstore.Result, error) {
 		}
 	}
 	if finishErr := r.dir.Finish(status, r.result); finishErr != nil {
+		r.env.Log.WithError(finishErr).Warn("result.json does not say how the run ended")
 		if err == nil {
 			err = finishErr
+			r.result.Status, r.result.Error = runstore.StatusFailed, err.Error()
 		}
 		// A full disk must not leave the directory locked.
 		if closeErr := r.dir.Close(); closeErr != nil {

@@ -4,15 +4,14 @@
 # PYTHON names a Python whose torch is that libtorch; else Debian's is taken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/apt.sh
+source scripts/apt.sh
 
 python=${PYTHON:-}
 if [[ -z $python ]]; then
   if [[ $(cat build/libtorch.dir) == /usr ]]; then
     python=/usr/bin/python3
-    if ! $python -c 'import torch' 2>/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-      echo "installing python3-torch, to compare with" >&2
-      apt-get install -y -qq python3-torch >/dev/null
-    fi
+    $python -c 'import torch' 2>/dev/null || apt_install python3-torch || true
   else
     python=python3
   fi

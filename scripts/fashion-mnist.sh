@@ -1,17 +1,14 @@
 #!/usr/bin/env bash
 # Fashion-MNIST, where Debian puts it: the data of the default configs.
 set -euo pipefail
+# shellcheck source=scripts/apt.sh
+source "$(dirname "$0")/apt.sh"
 
 dir=/usr/share/datasets/fashion-mnist
 if [[ -n ${ULRL_DATA_DIR:-} || -f $dir/train-images-idx3-ubyte.gz ]]; then
   exit 0
 fi
-if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-  echo "installing dataset-fashion-mnist" >&2
-  if ! apt-get install -y -qq dataset-fashion-mnist >/dev/null 2>&1; then
-    apt-get update -qq >&2
-    apt-get install -y -qq dataset-fashion-mnist >/dev/null
-  fi
+if apt_install dataset-fashion-mnist; then
   exit 0
 fi
 cat >&2 <<'TEXT'

@@ -3,6 +3,8 @@
 # depguard) and shellcheck. The linter is built once, pinned, into build/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/apt.sh
+source scripts/apt.sh
 
 version=v2.15.0
 tools=$PWD/build/tools
@@ -16,8 +18,8 @@ fi
 
 if command -v shellcheck >/dev/null; then
   shellcheck scripts/*.sh .ci/run
-elif [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-  apt-get install -y -qq shellcheck >/dev/null && shellcheck scripts/*.sh .ci/run
+elif apt_install shellcheck; then
+  shellcheck scripts/*.sh .ci/run
 else
   echo "shellcheck is not here, the scripts were not checked: apt-get install shellcheck" >&2
 fi

@@ -2,8 +2,10 @@
 # Names what the build lacks, with the command that brings it. As root on
 # Debian or Ubuntu it brings everything but Go itself.
 set -euo pipefail
+# shellcheck source=scripts/apt.sh
+source "$(dirname "$0")/apt.sh"
 
-go_wanted=1.24
+go_wanted=1.25
 missing=() packages=()
 
 need() { # need COMMAND PACKAGE WHAT
@@ -17,13 +19,7 @@ need git git "git"
 command -v curl >/dev/null || command -v wget >/dev/null || { missing+=("a downloader (curl)"); packages+=(curl); }
 
 if ((${#packages[@]})); then
-  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-    echo "installing: ${packages[*]}" >&2
-    # A machine that has never updated its lists knows no package.
-    if ! apt-get install -y -qq "${packages[@]}" >/dev/null 2>&1; then
-      apt-get update -qq >&2 && apt-get install -y -qq "${packages[@]}" >/dev/null
-    fi
-  else
+  if ! apt_install "${packages[@]}"; then
     printf 'missing: %s\n' "${missing[@]}" >&2
     echo "bring it with: sudo apt-get install ${packages[*]}" >&2
     exit 1

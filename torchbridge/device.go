@@ -70,8 +70,7 @@ func (j job) answer() {
 
 // work is the owner thread's loop.
 func (d *Device) work(started chan<- struct{}) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	// Only runtime.Goexit in a step gets here early; nobody may wait then.
 	defer d.Close()
 	d.thread = threadID()
@@ -119,6 +118,11 @@ func (d *Device) Do(ctx context.Context, f func(s *Scope) error) error {
 			return s.err
 		}
 		return err
+	}
+	select {
+	case <-d.closed:
+		return fmt.Errorf("the device %s is closed", d.name)
+	default:
 	}
 	if threadID() == d.thread {
 		return run()

@@ -1,6 +1,6 @@
 // Package torchbridge drives libtorch (1.13 and 2.x, CPU and CUDA) through a
 // small C library of our own, libtorchbridge.so, whose interface is
-// native/torchbridge.h.
+// torchbridge.h.
 //
 // # Threads
 //

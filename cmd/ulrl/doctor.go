@@ -28,12 +28,12 @@ func newDoctorCommand(a *app) *cobra.Command {
 }
 
 func runDoctor(ctx context.Context, a *app, o configOptions) error {
-	var c *config.Config
-	if o.Path != "" || len(o.Sets) > 0 {
-		var err error
-		if c, err = o.load(a, "doctor"); err != nil {
-			return err
-		}
+	if o.Path == "" {
+		o.Path = "base.yaml" // the built-in one: what is used where nothing else is said
+	}
+	c, err := o.load(a, "doctor")
+	if err != nil {
+		return err
 	}
 	found, err := diagnose(ctx, a, c)
 	if err != nil {

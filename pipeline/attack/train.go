@@ -13,6 +13,7 @@ import (
 // schedule batch by batch. The model is changed in place and left in training
 // mode.
 func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, o config.Training, w train.Watcher) ([]train.Epoch, error) {
+	const advice = "lower attack.train.lr"
 	var done []train.Epoch
 	sgd := torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
 	steps := o.Epochs * src.Batches()
@@ -29,7 +30,7 @@ func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src trai
 				loss := logits.CrossEntropy(labels)
 				loss.Backward()
 				opt.Step(s)
-				return t.Add(s, logits, labels, loss, "lower attack.train.lr")
+				return t.Add(s, logits, labels, loss, advice)
 			})
 			if err != nil {
 				return err
@@ -42,6 +43,9 @@ func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src trai
 		}
 		return nil
 	})
+	if err == nil {
+		err = train.Finite(ctx, dev, model, advice)
+	}
 	if err != nil {
 		return done, fmt.Errorf("train: %w", err)
 	}

@@ -18,11 +18,12 @@ const envPrefix = "ULRL_"
 //	ULRL_LIBTORCH_URL    the libtorch archive that scripts/libtorch.sh brings
 //	ULRL_LIBTORCH_SHA256 that archive's checksum
 //	ULRL_TORCH_WHEEL     the PyPI package in its place
+//	ULRL_SYSTEM_PREFIX   where it looks for an installed one
 //	ULRL_TEST_NO_SKIP    turns skipped tests into failures
 func reservedEnv() []string {
 	return []string{
 		"ULRL_LOG_LEVEL", "ULRL_THIRD_PARTY", "ULRL_LIBTORCH_URL", "ULRL_LIBTORCH_SHA256",
-		"ULRL_TORCH_WHEEL", "ULRL_TEST_NO_SKIP",
+		"ULRL_TORCH_WHEEL", "ULRL_SYSTEM_PREFIX", "ULRL_TEST_NO_SKIP",
 	}
 }
 

@@ -60,7 +60,7 @@ func (l *Loader) Batch(s *torch.Scope, epoch, i int) (images, labels *torch.Tens
 	size := set.C * set.H * set.W
 	pixels := make([]float32, len(index)*size)
 	y := make([]int64, len(index))
-	rng := rand.New(rand.NewPCG(l.o.Seed^uint64(epoch), uint64(i)))
+	rng := stream(l.o.Seed, epoch, i)
 	for k, at := range index {
 		dy, dx, mirror := 0, 0, false
 		if l.o.Crop {
@@ -78,7 +78,7 @@ func (l *Loader) Batch(s *torch.Scope, epoch, i int) (images, labels *torch.Tens
 
 func (l *Loader) indices(epoch, i int) []int {
 	if l.o.Shuffle && l.epoch != epoch {
-		rng := rand.New(rand.NewPCG(l.o.Seed, uint64(epoch)))
+		rng := stream(l.o.Seed, epoch, shuffleStream)
 		for k := range l.order {
 			l.order[k] = k
 		}
@@ -90,6 +90,16 @@ func (l *Loader) indices(epoch, i int) []int {
 		end = len(l.order)
 	}
 	return l.order[i*l.o.BatchSize : end]
+}
+
+// shuffleStream is no batch's number.
+const shuffleStream = -1
+
+// stream is a generator of its own for each seed, epoch and purpose; the
+// multiplication keeps neighbouring seeds and epochs from meeting.
+func stream(seed uint64, epoch, purpose int) *rand.Rand {
+	const golden = 0x9E3779B97F4A7C15
+	return rand.New(rand.NewPCG(seed*golden+uint64(epoch), uint64(purpose)))
 }
 
 // place writes one image, shifted by (dy, dx) over black and maybe mirrored.

@@ -221,7 +221,7 @@ func near(t *testing.T, what string, got, want []float64, tolerance float64) {
 	}
 	for i := range got {
 		scale := math.Max(math.Abs(got[i]), math.Abs(want[i]))
-		if math.Abs(got[i]-want[i]) > tolerance*scale {
+		if !(math.Abs(got[i]-want[i]) <= tolerance*scale) { // NaN fails too
 			t.Errorf("%s[%d]: got %.12g, want %.12g (relative %.2g, allowed %g)", what, i, got[i], want[i], math.Abs(got[i]-want[i])/scale, tolerance)
 		}
 	}

@@ -57,6 +57,7 @@ func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []m
 	if err != nil {
 		return nil, fmt.Errorf("re-initialise the suspicious neurons: %w", err)
 	}
+	const advice = "lower relearn.lr"
 	var done []train.Epoch
 	sgd := torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay}
 	err = train.WithSGD(ctx, dev, m, sgd, func(opt *torch.SGD) error {
@@ -79,7 +80,7 @@ func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []m
 				loss.Backward()
 				opt.Step(s)
 				t.Totals = append(t.Totals, loss.Item())
-				return t.Add(s, logits, labels, ce, "lower relearn.lr")
+				return t.Add(s, logits, labels, ce, advice)
 			})
 			if err != nil {
 				return err
@@ -92,6 +93,9 @@ func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []m
 		}
 		return nil
 	})
+	if err == nil {
+		err = train.Finite(ctx, dev, m, advice)
+	}
 	if err != nil {
 		return done, fmt.Errorf("relearn: %w", err)
 	}

@@ -137,7 +137,8 @@ func highestRatio(scores Scores, ratio float64) []int {
 	slices.SortStableFunc(order, func(a, b int) int { return compareDesc(relative[a], relative[b]) })
 	// The product of a share and a count may exceed its integer by rounding.
 	take := min(n, int(math.Ceil(ratio*float64(n)-1e-9)))
-	picked := order[:take]
+	// What did not change at all is not suspicious.
+	picked := slices.DeleteFunc(order[:take], func(i int) bool { return scores.Change[i] == 0 })
 	slices.Sort(picked)
 	return picked
 }

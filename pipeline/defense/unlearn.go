@@ -14,6 +14,7 @@ import (
 // backdoor uses change most (arXiv 2405.14781, unlearning stage). The model is
 // changed in place and left in training mode.
 func Unlearn(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, o config.Unlearn, w train.Watcher) ([]train.Epoch, error) {
+	const advice = "lower unlearn.lr or raise unlearn.stop_accuracy"
 	var done []train.Epoch
 	sgd := torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay}
 	err := train.WithSGD(ctx, dev, model, sgd, func(opt *torch.SGD) error {
@@ -32,7 +33,7 @@ func Unlearn(ctx context.Context, dev *torch.Device, model *torch.Module, src tr
 					opt.ClipGradNorm(s, o.ClipNorm)
 				}
 				opt.Step(s)
-				return t.Add(s, logits, labels, loss, "lower unlearn.lr or raise unlearn.stop_accuracy")
+				return t.Add(s, logits, labels, loss, advice)
 			})
 			if err != nil {
 				return err
@@ -48,6 +49,9 @@ func Unlearn(ctx context.Context, dev *torch.Device, model *torch.Module, src tr
 		}
 		return nil
 	})
+	if err == nil {
+		err = train.Finite(ctx, dev, model, advice)
+	}
 	if err != nil {
 		return done, fmt.Errorf("unlearn: %w", err)
 	}

@@ -107,7 +107,11 @@ func (f *File) Probe(s *torch.Scope, m *torch.Module, images *torch.Tensor, clas
 	shape := images.Shape()
 	var logits []int
 	s.NoGrad(func() { logits = m.Forward(images).Shape() })
-	if err := s.Err(); err != nil {
+	if err := s.Err(); torch.IsMemory(err) {
+		return 0, fmt.Errorf("model %s: run it on two images: %w", f.Path, err)
+	} else if strings.HasPrefix(fmt.Sprint(err), "forward returned ") {
+		return 0, fault.Misuse("model %s: its %w; a classifier returns one row of class scores per image", f.Path, err)
+	} else if err != nil {
 		return 0, fault.Misuse("model %s cannot take images of %s: %w; use the data (channels, size) that it was trained on", f.Path, times(shape[1:]), err)
 	}
 	if len(logits) != 2 || logits[0] != shape[0] || logits[1] < 2 {

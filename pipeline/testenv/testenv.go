@@ -3,6 +3,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ func Shared(t testing.TB, parts ...string) string {
 // FashionMNIST is the folder of the four IDX files.
 func FashionMNIST(t testing.TB) string {
 	t.Helper()
-	const dir = "/usr/share/datasets/fashion-mnist"
+	dir := cmp.Or(os.Getenv("ULRL_DATA_DIR"), "/usr/share/datasets/fashion-mnist")
 	if _, err := os.Stat(dir); err != nil {
 		Skip(t, "Fashion-MNIST is not installed: apt-get install dataset-fashion-mnist")
 	}

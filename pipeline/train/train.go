@@ -107,6 +107,33 @@ func EachBatch(ctx context.Context, dev *torch.Device, src Source, w Watcher, t 
 	return nil
 }
 
+// Finite checks that all weights and running statistics of a model are: the
+// last update of a loop comes after the last loss that it saw.
+func Finite(ctx context.Context, dev *torch.Device, model *torch.Module, advice string) error {
+	return dev.Do(ctx, func(s *torch.Scope) error {
+		parameters, err := model.Parameters()
+		if err != nil {
+			return err
+		}
+		buffers, err := model.Buffers()
+		if err != nil {
+			return err
+		}
+		s.NoGrad(func() {
+			for i, name := range append(parameters, buffers...) {
+				value := model.Parameter
+				if i >= len(parameters) {
+					value = model.Buffer
+				}
+				if value(s, name).IsFinite().All().Item() == 0 && s.Err() == nil && err == nil {
+					err = fmt.Errorf("it diverged, %s is not finite: %s", name, advice)
+				}
+			}
+		})
+		return err
+	})
+}
+
 // WithSGD puts the model into training mode, gives body an optimiser for all
 // of its parameters, and frees that after.
 func WithSGD(ctx context.Context, dev *torch.Device, model *torch.Module, o torch.SGDOptions, body func(opt *torch.SGD) error) error {

@@ -67,6 +67,9 @@ func run(o options, out io.Writer) error {
 		return err
 	}
 	defer theirs.close()
+	if !strings.HasPrefix(theirs.version, ours.lib.TorchVersion()) {
+		fmt.Fprintf(out, "NOTE: not the same libtorch, so this compares versions too\n")
+	}
 	fmt.Fprintf(out, "PreActResNet18 width %d, batch %d, 3×32×32, channels-last, %s, %d threads; bridge on libtorch %s, eager PyTorch %s\n",
 		o.width, o.batch, o.device, o.threads, ours.lib.TorchVersion(), theirs.version)
 	works := []struct {
@@ -135,6 +138,7 @@ type bridge struct {
 	model  *torch.Module
 	sgd    *torch.SGD
 	loader *dataset.Loader
+	batch  int
 }
 
 func newBridge(o options) (*bridge, error) {
@@ -142,7 +146,7 @@ func newBridge(o options) (*bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bridge{lib: lib}
+	b := &bridge{lib: lib, batch: o.batch}
 	if b.dev, err = lib.Device(o.device, o.threads); err != nil {
 		return nil, err
 	}
@@ -202,7 +206,7 @@ func (b *bridge) eval(n int) error {
 	defer own.Close()
 	var fused *torch.Module
 	err := b.dev.Do(context.Background(), func(*torch.Scope) (err error) { fused, err = b.model.ForInference(own); return })
-	for i := 0; i < n/b.loader.Images()*b.loader.Batches() && err == nil; i++ {
+	for i := 0; i < n/b.batch && err == nil; i++ {
 		err = b.dev.Do(context.Background(), func(s *torch.Scope) error {
 			s.NoGrad(func() {
 				x, _ := b.loader.Batch(s, 0, i%b.loader.Batches())

@@ -53,8 +53,10 @@ tb_status* tb_seed(uint64_t seed) {
 
 void tb_tune_allocator(void) {
 #ifdef __GLIBC__
-  mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, -1);
+  // The largest that glibc takes. Beyond it tensors still come and go by mmap:
+  // keeping those too was a tenth faster at width 64, for a third more memory.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
 #endif
 }
 

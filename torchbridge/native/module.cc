@@ -103,7 +103,10 @@ tb_status* tb_module_forward(tb_mode mode, const tb_module* m, const tb_tensor* 
     auto result = module.forward({need(x, "input").value});
     if (!result.isTensor())
       throw tb::ArgumentError("forward returned " + result.tagKind() + ", not one tensor");
-    give(out, result.toTensor());
+    auto tensor = result.toTensor();
+    if (!tensor.defined() || tensor.is_nested() || tensor.layout() != at::kStrided)
+      throw tb::ArgumentError("forward returned a tensor of an unusual kind (empty, nested or sparse)");
+    give(out, std::move(tensor));
   });
 }
 

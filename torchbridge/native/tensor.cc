@@ -24,6 +24,21 @@ c10::ScalarType scalar_type(tb_dtype dtype) {
 
 }  // namespace tb
 
+namespace {
+
+// Answers of tensors of unusual kinds (nested, sparse) may throw; there is no
+// status to put that into.
+template <class Value, class Question>
+Value asked(Value otherwise, Question&& question) noexcept {
+  try {
+    return question();
+  } catch (...) {
+    return otherwise;
+  }
+}
+
+}  // namespace
+
 extern "C" {
 
 tb_status* tb_tensor_from(const void* data, size_t size, tb_dtype dtype, const int64_t* shape,
@@ -66,24 +81,32 @@ tb_status* tb_tensor_item(const tb_tensor* t, double* out) {
 void tb_tensor_free(tb_tensor* t) { delete t; }
 
 tb_dtype tb_tensor_dtype(const tb_tensor* t) {
-  switch (t->value.scalar_type()) {
-    case at::kByte: return TB_UINT8;
-    case at::kLong: return TB_INT64;
-    case at::kFloat: return TB_FLOAT32;
-    case at::kDouble: return TB_FLOAT64;
-    case at::kBool: return TB_BOOL;
-    default: return TB_OTHER;
-  }
+  return asked(TB_OTHER, [&] {
+    switch (t->value.scalar_type()) {
+      case at::kByte: return TB_UINT8;
+      case at::kLong: return TB_INT64;
+      case at::kFloat: return TB_FLOAT32;
+      case at::kDouble: return TB_FLOAT64;
+      case at::kBool: return TB_BOOL;
+      default: return TB_OTHER;
+    }
+  });
 }
 
-size_t tb_tensor_dims(const tb_tensor* t) { return static_cast<size_t>(t->value.dim()); }
-int64_t tb_tensor_size(const tb_tensor* t, size_t dim) {
-  return dim < tb_tensor_dims(t) ? t->value.sizes()[dim] : -1;
+size_t tb_tensor_dims(const tb_tensor* t) {
+  return asked(size_t{0}, [&] { return static_cast<size_t>(t->value.dim()); });
 }
-int64_t tb_tensor_numel(const tb_tensor* t) { return t->value.numel(); }
-int32_t tb_tensor_requires_grad(const tb_tensor* t) { return t->value.requires_grad() ? 1 : 0; }
+int64_t tb_tensor_size(const tb_tensor* t, size_t dim) {
+  return asked(int64_t{-1}, [&] { return t->value.size(static_cast<int64_t>(dim)); });
+}
+int64_t tb_tensor_numel(const tb_tensor* t) {
+  return asked(int64_t{0}, [&] { return t->value.numel(); });
+}
+int32_t tb_tensor_requires_grad(const tb_tensor* t) {
+  return asked(0, [&] { return t->value.requires_grad() ? 1 : 0; });
+}
 int32_t tb_tensor_is_channels_last(const tb_tensor* t) {
-  return t->value.is_contiguous(at::MemoryFormat::ChannelsLast) ? 1 : 0;
+  return asked(0, [&] { return t->value.is_contiguous(at::MemoryFormat::ChannelsLast) ? 1 : 0; });
 }
 
 tb_status* tb_tensor_to_device(tb_mode mode, const tb_tensor* t, const char* device,

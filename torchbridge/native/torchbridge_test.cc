@@ -146,7 +146,9 @@ void test_module_trains_saves_and_loads() {
   tb_status_free(s);
   tb_tensor* nothing = nullptr;
   CHECK(fails(tb_module_get(m, TB_PARAMETERS, "bias", &nothing), TB_ERR_ARGUMENT, "bias"));
-  CHECK(fails(tb_module_define(m, "def f(self:"), TB_ERR_STD, "expected ident"));
+  s = tb_module_define(m, "def f(self:");  // libtorch 1.13 and 2.x throw different types
+  CHECK(std::string(tb_status_message(s)).rfind("expected ident", 0) == 0);
+  tb_status_free(s);
 
   for (tb_tensor* t : {x, y, sum, weight, from_file}) tb_tensor_free(t);
   tb_bytes_free(bytes);

@@ -88,9 +88,9 @@ tb_status* tb_devices(tb_strings** out);
 /* libtorch's own description of its build: BLAS, oneDNN, CUDA, threading. */
 tb_status* tb_build_config(tb_strings** out);
 tb_status* tb_seed(uint64_t seed);
-/* Keeps freed memory in the process: without it glibc gives each large tensor
- * back to the kernel and takes new, zeroed pages for the next, a fifth of a
- * training step's time. For the whole process; call it once, early. */
+/* Keeps freed memory in the process: without it glibc gives tensors back to
+ * the kernel and takes new, zeroed pages for the next, a quarter of a training
+ * step's time. For the whole process; call it once, early. */
 void tb_tune_allocator(void);
 /* Threads that an operation under this mode uses. */
 tb_status* tb_threads(tb_mode mode, int32_t* out);
@@ -113,6 +113,7 @@ tb_status* tb_tensor_read(const tb_tensor* t, void* data, size_t size);
 tb_status* tb_tensor_item(const tb_tensor* t, double* out);
 void tb_tensor_free(tb_tensor* t);
 
+/* What a tensor is; for one that cannot say, TB_OTHER, 0 or -1. */
 tb_dtype tb_tensor_dtype(const tb_tensor* t);
 size_t tb_tensor_dims(const tb_tensor* t);
 int64_t tb_tensor_size(const tb_tensor* t, size_t dim);
