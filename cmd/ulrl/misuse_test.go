@@ -32,7 +32,6 @@ func TestMisuse(t *testing.T) {
 		{"attack", []string{"give a config: ulrl attack -c configs/badnets.yaml"}},
 		{"eval", []string{"give a config: ulrl eval -c configs/badnets.yaml"}},
 		{"eval mine.pt", []string{"give a config: ulrl eval -c configs/badnets.yaml"}},
-		{"doctor --set seed=1", []string{"give a config: ulrl doctor -c configs/badnets.yaml"}},
 		{"config check", []string{"give a config: ulrl config check configs/badnets.yaml"}},
 		{"config show", []string{"give one config: ulrl config show configs/badnets.yaml"}},
 		{"config chek x.yaml", []string{`unknown command "chek" for "ulrl config": wanted check or show`}},
