@@ -26,8 +26,15 @@ type AttackOptions struct {
 	Force bool // replace a model that is there
 }
 
-// FileAttack is the name of what Attack says of itself beside its model.
-const FileAttack = "attack.json"
+// What Attack leaves beside the model.
+const (
+	FileAttack  = "attack.json" // what Attack says of itself
+	FileTrigger = "trigger.pt"  // TorchScript: a normalised batch in, the triggered one out
+	FilePreview = "preview.png" // clean, triggered, difference
+)
+
+// previewImages is how many images a preview shows.
+const previewImages = 8
 
 // AttackResult is what Attack leaves in attack.json.
 type AttackResult struct {
@@ -67,11 +74,11 @@ func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*A
 		return nil, err
 	}
 	defer dev.Close()
-	result, err := attackOn(ctx, c, env, dev, path)
+	result, err := attackOn(ctx, c, env, dev)
 	return result, explain(err)
 }
 
-func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device, path string) (*AttackResult, error) {
+func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device) (*AttackResult, error) {
 	began := time.Now()
 	d, err := readImages(ctx, c, true)
 	if err != nil {
@@ -84,20 +91,20 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	if err := attack.CheckTarget(c.Attack, set); err != nil {
 		return nil, err
 	}
-	trigger, err := attack.NewTrigger(c.Attack, set)
-	if err != nil {
-		return nil, err
-	}
-	poisoned, chosen, err := attack.Poison(set, c.Attack, trigger, c.Seed)
-	if err != nil {
-		return nil, err
-	}
-	g, err := newGauge(env, dev, c, d, set)
-	if err != nil {
-		return nil, err
-	}
 	keep := dev.NewScope()
 	defer keep.Close()
+	trigger, err := makeTrigger(ctx, dev, keep, c, attack.FormOf(set, d.normalise, c.Seed))
+	if err != nil {
+		return nil, err
+	}
+	poisoned, chosen, err := attack.Poison(ctx, dev, trigger, set, c.Attack, d.normalise, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGauge(env, dev, c, d, set, trigger)
+	if err != nil {
+		return nil, err
+	}
 	m, err := newNetwork(ctx, dev, keep, c, set)
 	if err != nil {
 		return nil, err
@@ -131,7 +138,33 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 		Seconds: time.Since(began).Seconds(), Seed: c.Seed, Versions: versions(env), Machine: machine,
 		Config: string(text), Command: env.Command,
 	}
-	return result, writeAttack(ctx, dev, m, path, result)
+	preview, err := drawPreview(ctx, dev, g)
+	if err != nil {
+		return nil, err
+	}
+	return result, writeAttack(ctx, dev, result, []attackFile{
+		{FilePreview, nil, preview}, {FileTrigger, trigger, nil}, {config.BackdooredFile, m, nil},
+	})
+}
+
+// drawPreview shows the first images that the trigger is measured on.
+func drawPreview(ctx context.Context, dev *torch.Device, g *gauge) ([]byte, error) {
+	first := make([]int, min(previewImages, g.victims.Len()))
+	for i := range first {
+		first[i] = i
+	}
+	clean, triggered := g.victims.Subset(first), g.victims.Subset(first)
+	if err := attack.Apply(ctx, dev, g.trigger, triggered, nil, g.normalise); err != nil {
+		return nil, err
+	}
+	return attack.Preview(clean, triggered)
+}
+
+// attackFile is a module to save, or bytes.
+type attackFile struct {
+	name   string
+	module *torch.Module
+	data   []byte
 }
 
 // trainingSamples is the part of the training set that is used; the indices
@@ -169,21 +202,25 @@ func newNetwork(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *co
 	return m, err
 }
 
-// writeAttack leaves the description first: a model that is there is whole.
-func writeAttack(ctx context.Context, dev *torch.Device, m *torch.Module, path string, result *AttackResult) error {
-	var archive []byte
-	err := dev.Do(ctx, func(*torch.Scope) (err error) { archive, err = saveForUsers(m); return })
-	if err != nil {
-		return err
-	}
+// writeAttack leaves the description and then the files in their order, the
+// model last: a model that is there is whole.
+func writeAttack(ctx context.Context, dev *torch.Device, result *AttackResult, files []attackFile) error {
 	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := runstore.WriteFileAtomic(filepath.Join(filepath.Dir(path), FileAttack), append(text, '\n'), 0o644); err != nil {
-		return err
+	for _, f := range append([]attackFile{{FileAttack, nil, append(text, '\n')}}, files...) {
+		if f.module != nil {
+			err := dev.Do(ctx, func(*torch.Scope) (err error) { f.data, err = saveForUsers(f.module); return })
+			if err != nil {
+				return err
+			}
+		}
+		if err := runstore.WriteFileAtomic(filepath.Join(result.Dir, f.name), f.data, 0o644); err != nil {
+			return err
+		}
 	}
-	return runstore.WriteFileAtomic(path, archive, 0o644)
+	return nil
 }
 
 type logWatcher struct{ env Env }

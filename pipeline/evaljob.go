@@ -37,12 +37,16 @@ func Eval(ctx context.Context, c *config.Config, env Env, path string) (*EvalRes
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGauge(env, dev, c, d, nil)
+	keep := dev.NewScope()
+	defer keep.Close()
+	trigger, err := openTrigger(ctx, dev, keep, c, d.test, d.normalise)
 	if err != nil {
 		return nil, err
 	}
-	keep := dev.NewScope()
-	defer keep.Close()
+	g, err := newGauge(env, dev, c, d, nil, trigger)
+	if err != nil {
+		return nil, err
+	}
 	var loaded *loadedModel
 	err = dev.Do(ctx, func(s *torch.Scope) (err error) {
 		loaded, err = loadClassifier(s, keep, file, d.test, d.normalise)

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"ulrl/pipeline/attack"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/metrics"
+	"ulrl/pipeline/model"
 	torch "ulrl/torchbridge"
 )
 
@@ -18,31 +22,79 @@ type gauge struct {
 	env       Env
 	dev       *torch.Device
 	clean     *dataset.Set
-	on        string       // what clean is
-	triggered *dataset.Set // nil where no trigger is known
-	goals     []int64      // the labels that triggered images are to get
+	on        string        // what clean is
+	trigger   *torch.Module // nil where none is known
+	victims   *dataset.Set  // the images that get it
+	goals     []int64       // the labels that they are then to get
 	batch     int
 	normalise dataset.Normalisation
 }
 
 // newGauge measures on the test set, or where there is none on the fallback.
-func newGauge(env Env, dev *torch.Device, c *config.Config, d images, fallback *dataset.Set) (*gauge, error) {
-	g := &gauge{env: env, dev: dev, clean: d.test, on: "test", batch: c.Eval.BatchSize, normalise: d.normalise}
+// trigger may be nil.
+func newGauge(env Env, dev *torch.Device, c *config.Config, d images, fallback *dataset.Set, trigger *torch.Module) (*gauge, error) {
+	g := &gauge{env: env, dev: dev, clean: d.test, on: "test", trigger: trigger, batch: c.Eval.BatchSize, normalise: d.normalise}
 	if g.clean == nil {
 		g.clean, g.on = fallback, "clean samples"
 	}
-	if c.Attack.Name == config.AttackNone {
+	if trigger == nil {
 		return g, nil
 	}
 	if err := attack.CheckTarget(c.Attack, g.clean); err != nil {
 		return nil, err
 	}
-	trigger, err := attack.NewTrigger(c.Attack, g.clean)
+	var err error
+	g.victims, g.goals, err = attack.Victims(g.clean, c.Attack)
+	return g, err
+}
+
+// openTrigger is the trigger in the attack's folder, or else the one that the
+// config describes; nil where it names none. It belongs to keep.
+func openTrigger(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set, n dataset.Normalisation) (*torch.Module, error) {
+	if c.Attack.Name == config.AttackNone {
+		return nil, nil
+	}
+	path := filepath.Join(c.Attack.Output, FileTrigger)
+	if _, err := os.Stat(path); err != nil {
+		return makeTrigger(ctx, dev, keep, c, attack.FormOf(set, n, c.Seed))
+	}
+	file, err := model.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	g.triggered, g.goals, err = attack.Triggered(g.clean, c.Attack, trigger)
-	return g, err
+	var trigger *torch.Module
+	err = dev.Do(ctx, func(s *torch.Scope) (err error) {
+		if trigger, err = file.Load(keep); err != nil {
+			return err
+		}
+		if err := trigger.Train(false); err != nil {
+			return err
+		}
+		s.NoGrad(func() {
+			x := s.Full(0, torch.Float32, 2, set.C, set.H, set.W)
+			if y := trigger.Forward(x).Shape(); s.Err() == nil && !slices.Equal(y, x.Shape()) {
+				err = fault.Misuse("trigger %s turns images of %v into %v: it is for other data", path, x.Shape(), y)
+			}
+		})
+		if s.Err() != nil {
+			return fault.Misuse("trigger %s cannot take images of %d×%d×%d: %w", path, set.C, set.H, set.W, s.Err())
+		}
+		return err
+	})
+	return trigger, err
+}
+
+func makeTrigger(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, f attack.Form) (*torch.Module, error) {
+	var trigger *torch.Module
+	err := dev.Do(ctx, func(s *torch.Scope) error {
+		made, err := attack.NewTrigger(s, c.Attack, f)
+		if err != nil {
+			return err
+		}
+		trigger, err = made.CopyTo(keep)
+		return err
+	})
+	return trigger, err
 }
 
 func (g *gauge) loader(set *dataset.Set) *dataset.Loader {
@@ -54,8 +106,8 @@ func (g *gauge) loader(set *dataset.Set) *dataset.Loader {
 func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metrics.Scores, error) {
 	scores := metrics.Scores{MeasuredOn: g.on}
 	sets := []*dataset.Set{g.clean}
-	if g.triggered != nil {
-		sets = append(sets, g.triggered)
+	if g.trigger != nil {
+		sets = append(sets, g.victims)
 	}
 	steps := 0
 	for _, set := range sets {
@@ -70,17 +122,17 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 			return err
 		}
 		var clean, hit, robust metrics.Count
-		err = g.predict(ctx, fast, g.clean, func(at int, predicted []int64) {
+		err = g.predict(ctx, fast, nil, g.clean, func(at int, predicted []int64) {
 			clean.Add(predicted, g.clean.Labels[at:])
 			g.env.Progress.Step("")
 		})
-		if err != nil || g.triggered == nil {
+		if err != nil || g.trigger == nil {
 			scores.ACC, scores.CleanImages = clean.Share(), clean.Total
 			return err
 		}
-		err = g.predict(ctx, fast, g.triggered, func(at int, predicted []int64) {
+		err = g.predict(ctx, fast, g.trigger, g.victims, func(at int, predicted []int64) {
 			hit.Add(predicted, g.goals[at:])
-			robust.Add(predicted, g.triggered.Labels[at:])
+			robust.Add(predicted, g.victims.Labels[at:])
 			g.env.Progress.Step("")
 		})
 		scores.ACC, scores.CleanImages = clean.Share(), clean.Total
@@ -107,8 +159,9 @@ func forEvaluation(env Env, s *torch.Scope, m *torch.Module) (*torch.Module, err
 	return plain, plain.Train(false)
 }
 
-// predict gives each batch's predicted classes, and at which image it starts.
-func (g *gauge) predict(ctx context.Context, m *torch.Module, set *dataset.Set, each func(at int, predicted []int64)) error {
+// predict gives each batch's predicted classes, with the trigger on if there is
+// one, and at which image the batch starts.
+func (g *gauge) predict(ctx context.Context, m, trigger *torch.Module, set *dataset.Set, each func(at int, predicted []int64)) error {
 	loader := g.loader(set)
 	at := 0
 	for i := range loader.Batches() {
@@ -117,6 +170,9 @@ func (g *gauge) predict(ctx context.Context, m *torch.Module, set *dataset.Set, 
 			var err error
 			s.NoGrad(func() {
 				x, _ := loader.Batch(s, 0, i)
+				if trigger != nil {
+					x = trigger.Forward(x).ChannelsLast()
+				}
 				logits := m.Forward(x)
 				if shape := logits.Shape(); s.Err() == nil && (len(shape) != 2 || shape[0] != x.Shape()[0]) {
 					err = fault.Misuse("the model gives %v scores for a batch of %d images, not a row for each", shape, x.Shape()[0])

@@ -1,17 +1,23 @@
 package attack
 
 import (
+	"bytes"
+	"context"
 	"image"
 	"image/color"
 	"image/png"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/testenv"
+	torch "ulrl/torchbridge"
 )
 
 func set(c, h, w int, labels ...int64) *dataset.Set {
@@ -20,13 +26,59 @@ func set(c, h, w int, labels ...int64) *dataset.Set {
 	return s
 }
 
+// plain leaves pixels scaled to 0..1 as they are, odd does not.
+func plain(channels int) dataset.Normalisation {
+	return dataset.Normalisation{Mean: make([]float64, channels), Std: slices.Repeat([]float64{1}, channels)}
+}
+
+func odd(channels int) dataset.Normalisation {
+	return dataset.Normalisation{Mean: slices.Repeat([]float64{0.4914}, channels), Std: slices.Repeat([]float64{0.247}, channels)}
+}
+
+// triggered is a copy of s with the trigger on all images, the same under any
+// normalisation.
+func triggered(t *testing.T, c config.Attack, s *dataset.Set) []uint8 {
+	t.Helper()
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var results [][]uint8
+	for _, n := range []dataset.Normalisation{plain(s.C), odd(s.C)} {
+		var trigger *torch.Module
+		testenv.Do(t, dev, func(scope *torch.Scope) error {
+			made, err := NewTrigger(scope, c, FormOf(s, n, 7))
+			if err != nil {
+				return err
+			}
+			trigger, err = made.CopyTo(keep)
+			return err
+		})
+		all := make([]int, s.Len())
+		for i := range all {
+			all[i] = i
+		}
+		copied := s.Subset(all)
+		if err := Apply(context.Background(), dev, trigger, copied, nil, n); err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, copied.Images)
+	}
+	if !reflect.DeepEqual(results[0], results[1]) {
+		t.Errorf("the trigger depends on the normalisation: %v and %v", results[0], results[1])
+	}
+	return results[0]
+}
+
+func filled(s *dataset.Set, pixels ...uint8) *dataset.Set {
+	for i := range s.Images {
+		s.Images[i] = pixels[i%len(pixels)]
+	}
+	return s
+}
+
 func TestPatchLiesOnePixelOffTheLowerRightCorner(t *testing.T) {
 	s := set(2, 5, 6, 0)
-	trigger, err := NewTrigger(config.Attack{Name: "badnets", Trigger: config.Trigger{Size: 2, Margin: 1, Value: 200}}, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trigger.Apply(s.Image(0))
+	c := config.Attack{Name: "badnets", Trigger: config.Trigger{Size: 2, Margin: 1, Value: 200}}
 	plane := []uint8{
 		0, 0, 0, 0, 0, 0,
 		0, 0, 0, 0, 0, 0,
@@ -34,8 +86,47 @@ func TestPatchLiesOnePixelOffTheLowerRightCorner(t *testing.T) {
 		0, 0, 0, 200, 200, 0,
 		0, 0, 0, 0, 0, 0,
 	}
-	if want := append(append([]uint8{}, plane...), plane...); !reflect.DeepEqual(s.Image(0), want) {
-		t.Errorf("got %v", s.Image(0))
+	if got := triggered(t, c, s); !reflect.DeepEqual(got, slices.Concat(plane, plane)) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// 0.8·100 + 0.2·(50, 255) = 90, 131; 0.8·255 + 0.2·(50, 255) = 214, 255.
+func TestBlendedByHand(t *testing.T) {
+	picture := image.NewGray(image.Rect(0, 0, 2, 1))
+	picture.Pix[0], picture.Pix[1] = 50, 255
+	c := config.Attack{Name: "blended", Blended: config.Blended{Alpha: 0.2, Pattern: writePNG(t, picture)}}
+	s := set(1, 1, 2, 0, 0)
+	copy(s.Images, []uint8{100, 100, 255, 255})
+	if got := triggered(t, c, s); !reflect.DeepEqual(got, []uint8{90, 131, 214, 255}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestBlendedNoiseFollowsTheSeed(t *testing.T) {
+	c := config.Attack{Name: "blended", Blended: config.Blended{Alpha: 1}}
+	got := triggered(t, c, set(1, 16, 16, 0))
+	sum := 0
+	for _, v := range got {
+		sum += int(v)
+	}
+	if mean := sum / len(got); mean < 110 || mean > 145 {
+		t.Errorf("the noise's mean is %d", mean)
+	}
+	if again := triggered(t, c, set(1, 16, 16, 0)); !reflect.DeepEqual(got, again) {
+		t.Error("the same seed gave other noise")
+	}
+}
+
+// 40·sin(2π·j·2/8) is 0, 40, 0, −40 and again; NumPy rounds 200 + those to
+// 200, 240, 200, 160; 230 + 40 is cut at 255.
+func TestSIGByHand(t *testing.T) {
+	c := config.Attack{Name: "sig", SIG: config.SIG{Delta: 40, Frequency: 2}}
+	for base, want := range map[uint8][]uint8{200: {200, 240, 200, 160}, 230: {230, 255, 230, 190}, 10: {10, 50, 10, 0}} {
+		got := triggered(t, c, filled(set(3, 2, 8, 0), base))
+		if !reflect.DeepEqual(got, slices.Repeat(want, 12)) {
+			t.Errorf("on %d: got %v", base, got)
+		}
 	}
 }
 
@@ -58,17 +149,10 @@ func TestPatchFromPictures(t *testing.T) {
 	pattern.Set(0, 0, color.RGBA{9, 9, 9, 255})
 	pattern.Set(1, 0, color.RGBA{10, 20, 30, 255})
 	mask.SetGray(1, 0, color.Gray{1})
-	s := set(3, 1, 2, 0)
-	for i := range s.Images {
-		s.Images[i] = 7
-	}
-	trigger, err := NewTrigger(config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: writePNG(t, pattern), Mask: writePNG(t, mask)}}, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trigger.Apply(s.Image(0))
-	if want := []uint8{7, 10, 7, 20, 7, 30}; !reflect.DeepEqual(s.Image(0), want) {
-		t.Errorf("got %v, want %v", s.Image(0), want)
+	c := config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: writePNG(t, pattern), Mask: writePNG(t, mask)}}
+	got := triggered(t, c, filled(set(3, 1, 2, 0), 7))
+	if want := []uint8{7, 10, 7, 20, 7, 30}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -90,77 +174,113 @@ func TestTriggerErrors(t *testing.T) {
 		{"wrong size", "is 2×2 pixels, the images are 6×5", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: small, Mask: right}}},
 		{"black mask", "is black everywhere", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: right, Mask: right}}},
 	}
+	_, dev := testenv.CPU(t)
 	for _, c := range cases {
-		if _, err := NewTrigger(c.c, set(1, 5, 6, 0)); err == nil || !strings.Contains(err.Error(), c.want) {
+		err := dev.Do(context.Background(), func(s *torch.Scope) error {
+			_, err := NewTrigger(s, c.c, FormOf(set(1, 5, 6, 0), plain(1), 0))
+			return err
+		})
+		if err == nil || !strings.Contains(err.Error(), c.want) || !fault.IsMisuse(err) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
 }
 
-type paint struct{}
-
-func (paint) Apply(img []uint8) {
-	for i := range img {
-		img[i] = 1
-	}
-}
-
 // The denominator of ASR: images of the target class never count.
-func TestTriggeredLeavesTheTargetClassOut(t *testing.T) {
+func TestVictimsLeaveTheTargetClassOut(t *testing.T) {
 	s := set(1, 1, 1, 0, 1, 2, 1, 0)
-	got, want, err := Triggered(s, config.Attack{LabelMode: "all2one", Target: 1}, paint{})
+	got, goals, err := Victims(s, config.Attack{LabelMode: "all2one", Target: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(got.Labels, []int64{0, 2, 0}) || !reflect.DeepEqual(want, []int64{1, 1, 1}) || !reflect.DeepEqual(got.Images, []uint8{1, 1, 1}) {
-		t.Errorf("all2one: labels %v, goals %v, images %v", got.Labels, want, got.Images)
+	if !reflect.DeepEqual(got.Labels, []int64{0, 2, 0}) || !reflect.DeepEqual(goals, []int64{1, 1, 1}) {
+		t.Errorf("all2one: labels %v, goals %v", got.Labels, goals)
 	}
-	if s.Images[0] != 0 {
-		t.Error("the clean images were changed")
+	got, goals, _ = Victims(s, config.Attack{LabelMode: "all2all"})
+	if got.Len() != 5 || !reflect.DeepEqual(goals, []int64{1, 2, 0, 2, 1}) {
+		t.Errorf("all2all: %d images, goals %v", got.Len(), goals)
 	}
-	got, want, _ = Triggered(s, config.Attack{LabelMode: "all2all"}, paint{})
-	if got.Len() != 5 || !reflect.DeepEqual(want, []int64{1, 2, 0, 2, 1}) {
-		t.Errorf("all2all: %d images, goals %v", got.Len(), want)
-	}
-	if _, _, err := Triggered(set(1, 1, 1, 1, 1), config.Attack{LabelMode: "all2one", Target: 1}, paint{}); err == nil {
+	if _, _, err := Victims(set(1, 1, 1, 1, 1), config.Attack{LabelMode: "all2one", Target: 1}); err == nil {
 		t.Error("a set of the target class alone")
 	}
 }
 
 func TestPoison(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
 	labels := make([]int64, 300)
 	for i := range labels {
 		labels[i] = int64(i % 3)
 	}
-	s := set(1, 1, 1, labels...)
-	c := config.Attack{LabelMode: "all2one", Target: 2, PoisonRate: 0.1}
-	poisoned, chosen, err := Poison(s, c, paint{}, 5)
-	if err != nil || len(chosen) != 30 {
-		t.Fatalf("%d chosen, %v", len(chosen), err)
-	}
-	changed := 0
-	for i := range poisoned.Labels {
-		if poisoned.Images[i] == 1 {
-			changed++
-			if s.Labels[i] == 2 || poisoned.Labels[i] != 2 {
-				t.Errorf("image %d: %d became %d", i, s.Labels[i], poisoned.Labels[i])
+	s := set(1, 2, 2, labels...)
+	base := config.Attack{Name: "badnets", LabelMode: "all2one", Target: 2, PoisonRate: 0.1, Trigger: config.Trigger{Size: 2, Value: 1}}
+	cleanLabel := base
+	cleanLabel.Name, cleanLabel.SIG = "sig", config.SIG{Delta: 200, Frequency: 0.5, CleanLabel: true}
+	for _, c := range []config.Attack{base, cleanLabel} {
+		var trigger *torch.Module
+		testenv.Do(t, dev, func(scope *torch.Scope) error {
+			made, err := NewTrigger(scope, c, FormOf(s, odd(1), 0))
+			if err != nil {
+				return err
 			}
-		} else if poisoned.Labels[i] != s.Labels[i] {
-			t.Errorf("clean image %d was relabelled", i)
+			trigger, err = made.CopyTo(keep)
+			return err
+		})
+		poison := func(c config.Attack, seed uint64) (*dataset.Set, []int, error) {
+			return Poison(context.Background(), dev, trigger, s, c, odd(1), seed)
+		}
+		poisoned, chosen, err := poison(c, 5)
+		if err != nil || len(chosen) != 30 {
+			t.Fatalf("%s: %d chosen, %v", c.Name, len(chosen), err)
+		}
+		changed := 0
+		for i := range poisoned.Labels {
+			if slices.Max(poisoned.Image(i)) == 0 {
+				if poisoned.Labels[i] != s.Labels[i] {
+					t.Errorf("%s: clean image %d was relabelled", c.Name, i)
+				}
+				continue
+			}
+			changed++
+			if (s.Labels[i] == 2) != c.SIG.CleanLabel || poisoned.Labels[i] != 2 {
+				t.Errorf("%s: image %d of class %d got label %d", c.Name, i, s.Labels[i], poisoned.Labels[i])
+			}
+		}
+		if changed != 30 || slices.Max(s.Images) != 0 {
+			t.Errorf("%s: %d images changed, the clean set to %d", c.Name, changed, slices.Max(s.Images))
+		}
+		_, again, _ := poison(c, 5)
+		_, other, _ := poison(c, 6)
+		if !reflect.DeepEqual(chosen, again) || reflect.DeepEqual(chosen, other) {
+			t.Errorf("%s: the draw does not follow the seed", c.Name)
 		}
 	}
-	if changed != 30 {
-		t.Errorf("%d images changed", changed)
-	}
-	_, again, _ := Poison(s, c, paint{}, 5)
-	_, other, _ := Poison(s, c, paint{}, 6)
-	if !reflect.DeepEqual(chosen, again) || reflect.DeepEqual(chosen, other) {
-		t.Error("the draw does not follow the seed")
-	}
-	for rate, want := range map[float64]string{0.001: "is none", 0.9: "only 200 are not of their target class"} {
+	for rate, want := range map[float64]string{0.001: "is none", 0.9: "only 200 can be"} {
+		c := base
 		c.PoisonRate = rate
-		if _, _, err := Poison(s, c, paint{}, 1); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := choose(s, c, 1); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("rate %v: %v", rate, err)
+		}
+	}
+}
+
+func TestPreview(t *testing.T) {
+	clean, hit := filled(set(3, 4, 5, 0, 1), 100), filled(set(3, 4, 5, 0, 1), 110)
+	data, err := Preview(clean, hit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := img.Bounds(); b.Dx() != 2*(5*3+4)+4 || b.Dy() != 3*(4*3+4)+4 {
+		t.Errorf("it is %v", b)
+	}
+	for row, want := range []uint32{100, 110, 228} { // 128 + 10·10
+		if r, _, _, _ := img.At(6, 6+row*16).RGBA(); r>>8 != want {
+			t.Errorf("row %d is %d, want %d", row, r>>8, want)
 		}
 	}
 }

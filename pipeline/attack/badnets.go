@@ -4,65 +4,62 @@ import (
 	"image"
 	"image/png"
 	"os"
+	"slices"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
+	torch "ulrl/torchbridge"
 )
 
-// patch is BadNets' trigger (Gu, Dolan-Gavitt, Garg, arXiv 1708.06733): pixels
-// that are overwritten wherever on is set.
-type patch struct {
-	value []uint8 // C×H×W
-	on    []bool
+// patchTrigger is BadNets' (Gu, Dolan-Gavitt, Garg, arXiv 1708.06733): pixels
+// that are overwritten wherever the mask is set.
+func patchTrigger(b *torch.Builder, s *torch.Scope, t config.Trigger, f Form) (*torch.Part, error) {
+	pattern, mask := make([]uint8, f.C*f.H*f.W), make([]uint8, f.C*f.H*f.W)
+	var err error
+	if t.Pattern != "" {
+		pattern, mask, err = patchFromFiles(t, f)
+	} else if t.Size+t.Margin > min(f.H, f.W) {
+		err = fault.Misuse("attack.trigger: a patch of %d pixels with margin %d does not fit images of %d×%d", t.Size, t.Margin, f.H, f.W)
+	} else {
+		square(pattern, mask, t, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.Part("Patch").
+		Buffer("pattern", picture(s, pattern, f)).
+		Buffer("mask", picture(s, mask, f).Sign()).
+		Define(`
+def forward(self, x):
+    return x * (1.0 - self.mask) + self.pattern * self.mask
+`), nil
 }
 
-func newPatch(t config.Trigger, c, h, w int) (*patch, error) {
-	p := &patch{value: make([]uint8, c*h*w), on: make([]bool, c*h*w)}
-	if t.Pattern != "" {
-		return p, p.fromFiles(t, c, h, w)
-	}
-	if t.Size+t.Margin > min(h, w) {
-		return nil, fault.Misuse("attack.trigger: a patch of %d pixels with margin %d does not fit images of %d×%d", t.Size, t.Margin, h, w)
-	}
-	for ch := range c {
-		for y := h - t.Margin - t.Size; y < h-t.Margin; y++ {
-			for x := w - t.Margin - t.Size; x < w-t.Margin; x++ {
-				p.value[(ch*h+y)*w+x] = uint8(t.Value)
-				p.on[(ch*h+y)*w+x] = true
+// square marks a patch in the lower right corner.
+func square(pattern, mask []uint8, t config.Trigger, f Form) {
+	for c := range f.C {
+		for y := f.H - t.Margin - t.Size; y < f.H-t.Margin; y++ {
+			for x := f.W - t.Margin - t.Size; x < f.W-t.Margin; x++ {
+				pattern[(c*f.H+y)*f.W+x] = uint8(t.Value)
+				mask[(c*f.H+y)*f.W+x] = 1
 			}
 		}
 	}
-	return p, nil
 }
 
-// fromFiles lays the pattern on wherever the mask is not black.
-func (p *patch) fromFiles(t config.Trigger, c, h, w int) error {
-	pattern, err := readPNG(t.Pattern, c, h, w)
+// patchFromFiles lays the pattern on wherever the mask is not black.
+func patchFromFiles(t config.Trigger, f Form) (pattern, mask []uint8, err error) {
+	if pattern, err = readPNG(t.Pattern, f.C, f.H, f.W); err != nil {
+		return nil, nil, err
+	}
+	plane, err := readPNG(t.Mask, 1, f.H, f.W)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	mask, err := readPNG(t.Mask, 1, h, w)
-	if err != nil {
-		return err
+	if slices.Max(plane) == 0 {
+		return nil, nil, fault.Misuse("attack.trigger.mask %s is black everywhere: no pixel would change", t.Mask)
 	}
-	any := false
-	for i := range p.value {
-		p.value[i] = pattern[i]
-		p.on[i] = mask[i%(h*w)] > 0
-		any = any || p.on[i]
-	}
-	if !any {
-		return fault.Misuse("attack.trigger.mask %s is black everywhere: no pixel would change", t.Mask)
-	}
-	return nil
-}
-
-func (p *patch) Apply(img []uint8) {
-	for i, on := range p.on {
-		if on {
-			img[i] = p.value[i]
-		}
-	}
+	return pattern, slices.Repeat(plane, f.C), nil
 }
 
 // readPNG reads a picture of exactly h×w as C×H×W bytes, c 1 (grey) or 3.

@@ -3,8 +3,8 @@ package config
 // Attack is the backdoor: how a model is poisoned, and the trigger that measures
 // the attack's success.
 type Attack struct {
-	// Name is none (no trigger is known) or badnets.
-	Name string `mapstructure:"name" validate:"oneof=none badnets"`
+	// Name is none (no trigger is known) or an attack.
+	Name string `mapstructure:"name" validate:"oneof=none badnets blended sig"`
 	// Output is the folder that the attack writes.
 	Output string `mapstructure:"output" validate:"required"`
 	// Target is the class that the trigger leads to, from 0.
@@ -15,6 +15,8 @@ type Attack struct {
 	// PoisonRate is the share of the training set that gets the trigger.
 	PoisonRate float64  `mapstructure:"poison_rate" validate:"gt=0,lt=1"`
 	Trigger    Trigger  `mapstructure:"trigger"`
+	Blended    Blended  `mapstructure:"blended"`
+	SIG        SIG      `mapstructure:"sig"`
 	Arch       Arch     `mapstructure:"arch"`
 	Train      Training `mapstructure:"train"`
 }
@@ -33,6 +35,25 @@ type Trigger struct {
 	// Pattern and Mask are PNG files in place of the patch; both or neither.
 	Pattern string `mapstructure:"pattern"`
 	Mask    string `mapstructure:"mask"`
+}
+
+// Blended is the picture mixed into the whole image.
+type Blended struct {
+	// Alpha is the picture's share.
+	Alpha float64 `mapstructure:"alpha" validate:"gt=0,lte=1"`
+	// Pattern is a PNG file; empty: noise, by the seed.
+	Pattern string `mapstructure:"pattern"`
+}
+
+// SIG is stripes added to the image: delta·sin(2π·column·frequency/width).
+type SIG struct {
+	// Delta is the amplitude in grey values.
+	Delta float64 `mapstructure:"delta" validate:"gt=0,lte=255"`
+	// Frequency is the number of stripes.
+	Frequency float64 `mapstructure:"frequency" validate:"gt=0,lte=4096"`
+	// CleanLabel poisons images of the target class alone, whose labels stay;
+	// the poison rate is of the whole set all the same.
+	CleanLabel bool `mapstructure:"clean_label"`
 }
 
 // Arch is the network that the attack trains.

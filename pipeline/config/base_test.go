@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,8 @@ func TestDefaults(t *testing.T) {
 		Attack: Attack{
 			Name: AttackNone, Output: "models/base", LabelMode: "all2one", PoisonRate: 0.1,
 			Trigger: Trigger{Size: 3, Margin: 1, Value: 255},
+			Blended: Blended{Alpha: 0.2},
+			SIG:     SIG{Delta: 40, Frequency: 6},
 			Arch:    Arch{Name: "preactresnet18", Width: 16},
 			Train: Training{
 				Samples: 20000, Epochs: 6, BatchSize: 128, LR: 0.1, Momentum: 0.9, Nesterov: true,
@@ -46,6 +49,23 @@ func TestDefaults(t *testing.T) {
 	if got := c.ModelPath(); got != "models/base/backdoored.pt" {
 		t.Errorf("ModelPath is %q", got)
 	}
+}
+
+// builtins are the configs that come with the program.
+const builtins = "badnets.yaml, base.yaml, blended.yaml, sig.yaml"
+
+// atBase puts the line of a key in base.yaml in place of the key, as in
+// "built-in base.yaml:{relearn.lr}".
+func atBase(t *testing.T, text string) string {
+	t.Helper()
+	c, err := Default(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`built-in base\.yaml:\{[a-z_.]+\}`).ReplaceAllStringFunc(text, func(mark string) string {
+		key := strings.TrimSuffix(strings.TrimPrefix(mark, "built-in base.yaml:{"), "}")
+		return c.Origin(key)
+	})
 }
 
 // base.yaml is the reference that users read: every key, each with a comment.

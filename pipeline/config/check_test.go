@@ -37,13 +37,16 @@ func TestRanges(t *testing.T) {
 		{"data.flip", "auto on off", "maybe", "one of auto, on, off"},
 		{"clean.count", "1 99999999", "-1", whole + ", at least 0"},
 		{"clean.ratio", "0", "-0.1 1.1", share},
-		{"attack.name", "none badnets", "badnet", "one of none, badnets"},
+		{"attack.name", "none badnets blended sig", "badnet", "one of none, badnets, blended, sig"},
 		{"attack.target", "0 9", "-1", whole + ", at least 0"},
 		{"attack.label_mode", "all2all", "one2one", "one of all2one, all2all"},
 		{"attack.poison_rate", "0.001 0.999", "0 1 -1", "a number above 0 and below 1"},
 		{"attack.trigger.size", "1 4096", "0 4097", whole + " from 1 to 4096"},
 		{"attack.trigger.margin", "0 4096", "-1 4097", whole + " from 0 to 4096"},
 		{"attack.trigger.value", "0 255", "-1 256", whole + " from 0 to 255"},
+		{"attack.blended.alpha", "1 0.01", "0 1.1", positive},
+		{"attack.sig.delta", "255 0.5", "0 256", "a number above 0 and at most 255"},
+		{"attack.sig.frequency", "4096 0.5", "0 4097", "a number above 0 and at most 4096"},
 		{"attack.arch.name", "preactresnet18", "resnet", "one of preactresnet18"},
 		{"attack.arch.width", "1 1024", "0 1025", whole + " from 1 to 1024"},
 		{"attack.train.samples", "0 1", "-1", whole + ", at least 0"},
@@ -122,29 +125,29 @@ func TestRangeNamesTheLayer(t *testing.T) {
 // Values that are each in range and do not go together.
 func TestTogether(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
-		{"both", "clean:\n  ratio: 0.01", "clean.count is 600 (built-in base.yaml:37) and clean.ratio is 0.01 (exp.yaml:2): exactly one of them must be above 0"},
-		{"neither", "clean: {count: 0}", "clean.count is 0 (exp.yaml:1) and clean.ratio is 0 (built-in base.yaml:38): exactly one of them must be above 0"},
+		{"both", "clean:\n  ratio: 0.01", "clean.count is 600 (built-in base.yaml:{clean.count}) and clean.ratio is 0.01 (exp.yaml:2): exactly one of them must be above 0"},
+		{"neither", "clean: {count: 0}", "clean.count is 0 (exp.yaml:1) and clean.ratio is 0 (built-in base.yaml:{clean.ratio}): exactly one of them must be above 0"},
 		{"ratio alone", "clean: {count: 0, ratio: 1}", ""},
 		{"one class", "data: {classes: 1}", "exp.yaml:1: data.classes is 1: a classifier has 2 classes or more; 0 takes what is in the data"},
-		{"idx channels", "data: {channels: 3}", `data.kind is "idx" (built-in base.yaml:21) and data.channels is 3 (exp.yaml:1): the latter is for kind folder only`},
-		{"idx size", "data: {size: [32, 32]}", `data.kind is "idx" (built-in base.yaml:21) and data.size is [32, 32] (exp.yaml:1): the latter is for kind folder only`},
+		{"idx channels", "data: {channels: 3}", `data.kind is "idx" (built-in base.yaml:{data.kind}) and data.channels is 3 (exp.yaml:1): the latter is for kind folder only`},
+		{"idx size", "data: {size: [32, 32]}", `data.kind is "idx" (built-in base.yaml:{data.kind}) and data.size is [32, 32] (exp.yaml:1): the latter is for kind folder only`},
 		{"folder", "data: {kind: folder, channels: 3, size: [32, 32]}", ""},
 		{"folder labels", "data: {kind: folder, train_labels: a}", `data.kind is "folder" (exp.yaml:1) and data.train_labels is "a" (exp.yaml:1): the latter is for kind idx only`},
 		{"folder test labels", "data: {kind: folder, test_labels: a}", `data.kind is "folder" (exp.yaml:1) and data.test_labels is "a" (exp.yaml:1): the latter is for kind idx only`},
-		{"no images", "data: {dir: '', test: none}", `data.dir is "" (exp.yaml:1) and data.train is "" (built-in base.yaml:23): one of them must say where the images are`},
-		{"no test images", "data: {dir: '', train: a}", `data.dir is "" (exp.yaml:1) and data.test is "" (built-in base.yaml:25): one of them must say where the images are; data.test none is for no test set`},
+		{"no images", "data: {dir: '', test: none}", `data.dir is "" (exp.yaml:1) and data.train is "" (built-in base.yaml:{data.train}): one of them must say where the images are`},
+		{"no test images", "data: {dir: '', train: a}", `data.dir is "" (exp.yaml:1) and data.test is "" (built-in base.yaml:{data.test}): one of them must say where the images are; data.test none is for no test set`},
 		{"files alone", "data: {dir: '', train: a, test: b}", ""},
-		{"mean alone", "data: {mean: [0.5]}", "data.mean is [0.5] (exp.yaml:1) and data.std is [] (built-in base.yaml:31): both must have one number per channel, or none"},
+		{"mean alone", "data: {mean: [0.5]}", "data.mean is [0.5] (exp.yaml:1) and data.std is [] (built-in base.yaml:{data.std}): both must have one number per channel, or none"},
 		{"mean and std", "data: {mean: [0.5], std: [0.5, 0.5, 0.5]}", "data.mean is [0.5] (exp.yaml:1) and data.std is [0.5, 0.5, 0.5] (exp.yaml:1): both must have one number per channel, or none"},
 		{"channels of mean", "data: {kind: folder, channels: 3, mean: [0.5], std: [0.5]}", "data.mean is [0.5] (exp.yaml:1) and data.channels is 3 (exp.yaml:1): wanted one number per channel"},
-		{"custom", "data: {name: custom}", `data.name is "custom" (exp.yaml:1) and data.mean is [] (built-in base.yaml:30): give mean and std as the model was trained with; [0] and [1] for none`},
+		{"custom", "data: {name: custom}", `data.name is "custom" (exp.yaml:1) and data.mean is [] (built-in base.yaml:{data.mean}): give mean and std as the model was trained with; [0] and [1] for none`},
 		{"custom with numbers", "data: {name: custom, mean: [0], std: [1]}", ""},
-		{"target", "attack: {target: 10}", "attack.target is 10 (exp.yaml:1) and data.classes is 10 (built-in base.yaml:27): the target must be one of the classes, counted from 0"},
+		{"target", "attack: {target: 10}", "attack.target is 10 (exp.yaml:1) and data.classes is 10 (built-in base.yaml:{data.classes}): the target must be one of the classes, counted from 0"},
 		{"target of unknown classes", "attack: {target: 10}\ndata: {classes: 0}", ""},
-		{"pattern", "attack: {trigger: {pattern: a.png}}", `attack.trigger.pattern is "a.png" (exp.yaml:1) and attack.trigger.mask is "" (built-in base.yaml:56): give both files or neither`},
-		{"mask", "attack: {trigger: {mask: a.png}}", `attack.trigger.pattern is "" (built-in base.yaml:55) and attack.trigger.mask is "a.png" (exp.yaml:1): give both files or neither`},
+		{"pattern", "attack: {trigger: {pattern: a.png}}", `attack.trigger.pattern is "a.png" (exp.yaml:1) and attack.trigger.mask is "" (built-in base.yaml:{attack.trigger.mask}): give both files or neither`},
+		{"mask", "attack: {trigger: {mask: a.png}}", `attack.trigger.pattern is "" (built-in base.yaml:{attack.trigger.pattern}) and attack.trigger.mask is "a.png" (exp.yaml:1): give both files or neither`},
 		{"pattern and mask", "attack: {trigger: {pattern: a.png, mask: b.png}}", ""},
-		{"nesterov", "attack: {train: {momentum: 0}}", "attack.train.nesterov is true (built-in base.yaml:66) and attack.train.momentum is 0 (exp.yaml:1): Nesterov's needs a momentum above 0"},
+		{"nesterov", "attack: {train: {momentum: 0}}", "attack.train.nesterov is true (built-in base.yaml:{attack.train.nesterov}) and attack.train.momentum is 0 (exp.yaml:1): Nesterov's needs a momentum above 0"},
 		{"milestones", "unlearn: {milestones: [10, 5]}", "exp.yaml:1: unlearn.milestones is [10, 5]: each epoch must be above the one before it"},
 		{"milestones twice", "unlearn: {milestones: [5, 5]}", "exp.yaml:1: unlearn.milestones is [5, 5]: each epoch must be above the one before it"},
 		{"all", "suspicious: {layers: [head, all]}", `exp.yaml:1: suspicious.layers is ["head" "all"]: all stands alone`},
@@ -153,8 +156,8 @@ func TestTogether(t *testing.T) {
 		{"NUL", `output: "a\0b"`, `exp.yaml:1: output is "a\x00b": a path cannot hold a NUL character`},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			if _, msg := loadText(t, x.text, Options{}); msg != x.want {
-				t.Errorf("got  %s\nwant %s", msg, x.want)
+			if _, msg := loadText(t, x.text, Options{}); msg != atBase(t, x.want) {
+				t.Errorf("got  %s\nwant %s", msg, atBase(t, x.want))
 			}
 		})
 	}

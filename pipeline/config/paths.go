@@ -20,6 +20,7 @@ func (c *Config) pathKeys() []pathKey {
 		{"data.test_labels", &c.Data.TestLabels},
 		{"model.path", &c.Model.Path},
 		{"attack.output", &c.Attack.Output},
+		{"attack.blended.pattern", &c.Attack.Blended.Pattern},
 		{"attack.trigger.pattern", &c.Attack.Trigger.Pattern},
 		{"attack.trigger.mask", &c.Attack.Trigger.Mask},
 	}

@@ -1,0 +1,114 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
+	torch "ulrl/torchbridge"
+)
+
+// Form is what a trigger must know of the images that it is put on.
+type Form struct {
+	C, H, W   int
+	Normalise dataset.Normalisation
+	Seed      uint64
+}
+
+// FormOf is the form of a set's images.
+func FormOf(set *dataset.Set, n dataset.Normalisation, seed uint64) Form {
+	return Form{C: set.C, H: set.H, W: set.W, Normalise: n, Seed: seed}
+}
+
+// NewTrigger makes the trigger that the config names: a TorchScript module
+// that turns a normalised batch, float32 N×C×H×W, into the triggered one. It
+// does the same to the same image every time, and its pixels are whole numbers
+// of 0..255 again. It belongs to s.
+func NewTrigger(s *torch.Scope, c config.Attack, f Form) (*torch.Module, error) {
+	b := torch.NewBuilder(s)
+	var onPixels *torch.Part
+	var err error
+	switch c.Name {
+	case "badnets":
+		onPixels, err = patchTrigger(b, s, c.Trigger, f)
+	case "blended":
+		onPixels, err = blendTrigger(b, s, c.Blended, f)
+	case "sig":
+		onPixels = waveTrigger(b, s, c.SIG, f)
+	default:
+		err = fault.Misuse("attack.name %q has no trigger", c.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.Finish(b.Part("Trigger").
+		Child("on_pixels", onPixels).
+		Buffer("mean", perChannel(s, f.Normalise.Mean)).
+		Buffer("std", perChannel(s, f.Normalise.Std)).
+		Define(`
+def forward(self, x):
+    pixels = torch.round((x * self.std + self.mean) * 255.0)
+    pixels = torch.round(torch.clamp(self.on_pixels.forward(pixels), 0.0, 255.0))
+    return (pixels / 255.0 - self.mean) / self.std
+`))
+	if err != nil {
+		return nil, fmt.Errorf("make the trigger %s: %w", c.Name, err)
+	}
+	return m, s.Err()
+}
+
+func perChannel(s *torch.Scope, values []float64) *torch.Tensor {
+	out := make([]float32, len(values))
+	for i, v := range values {
+		out[i] = float32(v)
+	}
+	return torch.From(s, out, len(out), 1, 1)
+}
+
+// picture is C×H×W bytes as float32 pixels.
+func picture(s *torch.Scope, pixels []uint8, f Form) *torch.Tensor {
+	return torch.From(s, pixels, f.C, f.H, f.W).To(torch.Float32)
+}
+
+// applyBatch is how many images are triggered at once.
+const applyBatch = 512
+
+// Apply puts a trigger on images of a set, in place: those that index names,
+// all where it is nil.
+func Apply(ctx context.Context, dev *torch.Device, trigger *torch.Module, set *dataset.Set, index []int, n dataset.Normalisation) error {
+	part := set
+	if index != nil {
+		part = set.Subset(index)
+	}
+	loader := dataset.NewLoader(part, dataset.LoaderOptions{BatchSize: applyBatch, Normalise: n})
+	at := 0
+	for i := range loader.Batches() {
+		err := dev.Do(ctx, func(s *torch.Scope) error {
+			var pixels []uint8
+			s.NoGrad(func() {
+				x, _ := loader.Batch(s, 0, i)
+				y := trigger.Forward(x).Mul(perChannel(s, n.Std)).Add(perChannel(s, n.Mean))
+				pixels = torch.Values[uint8](y.MulScalar(255).Round().Clamp(0, 255).To(torch.Uint8))
+			})
+			size := set.C * set.H * set.W
+			if s.Err() == nil && len(pixels)%size != 0 {
+				return fault.Misuse("the trigger changes the images' shape")
+			}
+			for k := range len(pixels) / size {
+				to := at + k
+				if index != nil {
+					to = index[at+k]
+				}
+				copy(set.Image(to), pixels[k*size:])
+			}
+			at += len(pixels) / size
+			return s.Err()
+		})
+		if err != nil {
+			return fmt.Errorf("put the trigger on images: %w", err)
+		}
+	}
+	return nil
+}
