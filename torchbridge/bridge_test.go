@@ -81,6 +81,7 @@ func TestOperationsAgainstHandComputedValues(t *testing.T) {
 			{"cross-entropy", From(s, []float64{0, 0, math.Log(3), 0}, 2, 2).CrossEntropy(From(s, []int64{0, 0}, 2)),
 				[]float64{(math.Log(2) + math.Log(4.0/3)) / 2}},
 			{"cosine", a.CosineSimilarity(b, 1), []float64{-2 / math.Sqrt(5*8), -1 / math.Sqrt(25*1.25)}},
+			{"cat", s.Cat(1, a, col), []float64{1, -2, 10, 3, 4, 20}},
 			{"full", s.Full(7, Float64, 2), []float64{7, 7}},
 		}
 		for _, c := range cases {
@@ -407,6 +408,25 @@ func TestModuleLifecycle(t *testing.T) {
 		twin.Close()
 		twin.Close()
 	})
+}
+
+func TestForwardOnTwoTensors(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		b := NewBuilder(s)
+		m, err := b.Finish(b.Part("Sum").Define("def forward(self, x, y):\n    return x - y\n"))
+		must(t, err)
+		if got := Values[float32](m.Forward(From(s, []float32{5}, 1), From(s, []float32{3}, 1))); got[0] != 2 {
+			t.Errorf("got %v", got)
+		}
+	})
+	err := d.Do(context.Background(), func(s *Scope) error {
+		s.Cat(0)
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "no tensor was given") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestModuleLooksInside(t *testing.T) {

@@ -60,10 +60,15 @@ func (m *Module) Save() ([]byte, error) {
 	return append([]byte(nil), view...), nil
 }
 
-// Forward runs the module on one tensor; the result belongs to x's scope.
-func (m *Module) Forward(x *Tensor) *Tensor {
+// Forward runs the module on a tensor, and on more if its forward takes more;
+// the result belongs to x's scope.
+func (m *Module) Forward(x *Tensor, more ...*Tensor) *Tensor {
+	inputs, ok := x.s.handles(append([]*Tensor{x}, more...))
+	if !ok {
+		return &Tensor{s: x.s}
+	}
 	return x.unaryWith(func(out **C.tb_tensor) *C.tb_status {
-		return C.tb_module_forward(x.s.mode, m.h, x.h, out)
+		return C.tb_module_forward(x.s.mode, m.h, &inputs[0], C.size_t(len(inputs)), out)
 	})
 }
 

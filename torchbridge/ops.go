@@ -140,6 +140,17 @@ func (t *Tensor) Rows(index []int) *Tensor {
 	})
 }
 
+// Cat joins tensors along a dimension; the result belongs to s.
+func (s *Scope) Cat(dim int, parts ...*Tensor) *Tensor {
+	inputs, ok := s.handles(parts)
+	if !ok {
+		return &Tensor{s: s}
+	}
+	var out *C.tb_tensor
+	st := C.tb_cat(s.mode, &inputs[0], C.size_t(len(inputs)), C.int64_t(dim), &out)
+	return s.tensor(st, out)
+}
+
 // CrossEntropy is the mean cross-entropy of N×K logits against N int64 labels.
 func (t *Tensor) CrossEntropy(labels *Tensor) *Tensor {
 	if !t.s.ready(t, labels) {

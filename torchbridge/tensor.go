@@ -125,6 +125,19 @@ func (s *Scope) ready(ts ...*Tensor) bool {
 	return true
 }
 
+// handles are the tensors' for a C function that takes several.
+func (s *Scope) handles(ts []*Tensor) ([]*C.tb_tensor, bool) {
+	if len(ts) == 0 || !s.ready(ts...) {
+		s.fail(errors.New("no tensor was given"))
+		return nil, false
+	}
+	out := make([]*C.tb_tensor, len(ts))
+	for i, t := range ts {
+		out[i] = t.h
+	}
+	return out, true
+}
+
 func cShape(shape []int) (*C.int64_t, C.size_t) {
 	if len(shape) == 0 {
 		return nil, 0

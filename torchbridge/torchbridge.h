@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /* Raised whenever a signature or the meaning of an argument changes. */
-#define TB_ABI_VERSION 1
+#define TB_ABI_VERSION 2
 
 typedef struct tb_status tb_status;
 typedef struct tb_tensor tb_tensor;
@@ -195,9 +195,10 @@ tb_status* tb_module_load(const void* data, size_t size, const char* device,
 /* The archive as bytes; the same module gives the same bytes. */
 tb_status* tb_module_save(const tb_module* m, tb_bytes** out);
 void tb_module_free(tb_module* m);
-/* Runs forward on one tensor; its result must be one tensor. */
+/* Runs forward on n tensors; its result must be one tensor. */
 tb_status* tb_module_forward(tb_mode mode, const tb_module* m,
-                             const tb_tensor* x, tb_tensor** out);
+                             const tb_tensor* const* inputs, size_t n,
+                             tb_tensor** out);
 tb_status* tb_module_train(tb_module* m, int32_t on);
 tb_status* tb_module_to_device(tb_module* m, const char* device);
 /* Floating-point parameters and buffers to TB_FLOAT32 or TB_FLOAT64. */

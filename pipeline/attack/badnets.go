@@ -16,11 +16,12 @@ import (
 func patchTrigger(b *torch.Builder, s *torch.Scope, t config.Trigger, f Form) (*torch.Part, error) {
 	pattern, mask := make([]uint8, f.C*f.H*f.W), make([]uint8, f.C*f.H*f.W)
 	var err error
-	if t.Pattern != "" {
+	switch {
+	case t.Pattern != "":
 		pattern, mask, err = patchFromFiles(t, f)
-	} else if t.Size+t.Margin > min(f.H, f.W) {
+	case t.Size+t.Margin > min(f.H, f.W):
 		err = fault.Misuse("attack.trigger: a patch of %d pixels with margin %d does not fit images of %d×%d", t.Size, t.Margin, f.H, f.W)
-	} else {
+	default:
 		square(pattern, mask, t, f)
 	}
 	if err != nil {

@@ -93,14 +93,16 @@ tb_status* tb_module_save(const tb_module* m, tb_bytes** out) {
 
 void tb_module_free(tb_module* m) { delete m; }
 
-tb_status* tb_module_forward(tb_mode mode, const tb_module* m, const tb_tensor* x,
-                             tb_tensor** out) {
+tb_status* tb_module_forward(tb_mode mode, const tb_module* m, const tb_tensor* const* inputs,
+                             size_t n, tb_tensor** out) {
   return guarded(mode, [&] {
     // The profiling executor re-specialises graphs and made training steps
     // slower than eager; without it each operator runs as eager runs it.
     torch::jit::GraphOptimizerEnabledGuard plain(false);
     auto module = need(m, "module").value;
-    auto result = module.forward({need(x, "input").value});
+    std::vector<c10::IValue> stack;
+    for (size_t i = 0; i < n; ++i) stack.emplace_back(need(inputs[i], "input").value);
+    auto result = module.forward(std::move(stack));
     if (!result.isTensor())
       throw tb::ArgumentError("forward returned " + result.tagKind() + ", not one tensor");
     auto tensor = result.toTensor();

@@ -68,7 +68,7 @@ void test_every_kind_of_exception_becomes_a_status() {
 void test_null_handles_are_errors_not_crashes() {
   tb_tensor* out = nullptr;
   CHECK(fails(tb_unary(kGrad, TB_NEG, nullptr, &out), TB_ERR_ARGUMENT, "missing"));
-  CHECK(fails(tb_module_forward(kGrad, nullptr, nullptr, &out), TB_ERR_ARGUMENT, "missing"));
+  CHECK(fails(tb_module_forward(kGrad, nullptr, nullptr, 0, &out), TB_ERR_ARGUMENT, "missing"));
   CHECK(fails(tb_module_train(nullptr, 1), TB_ERR_ARGUMENT, "missing"));
   CHECK(fails(tb_sgd_step(kGrad, nullptr), TB_ERR_ARGUMENT, "missing"));
   CHECK(out == nullptr);
@@ -120,7 +120,7 @@ void test_module_trains_saves_and_loads() {
   tb_tensor *x = floats({1, 1}, {1, 2}), *y = nullptr, *sum = nullptr, *weight = nullptr;
   tb_sgd* sgd = nullptr;
   CHECK(ok(tb_sgd_new(m, tb_sgd_options{0.5, 0, 0, 0}, &sgd)));
-  CHECK(ok(tb_module_forward(kGrad, m, x, &y)));
+  CHECK(ok(tb_module_forward(kGrad, m, &x, 1, &y)));
   CHECK(ok(tb_reduce(kGrad, TB_SUM, y, 1, 0, 0, &sum)));
   CHECK(ok(tb_tensor_backward(kGrad, sum)));
   double norm = 0;
@@ -138,7 +138,7 @@ void test_module_trains_saves_and_loads() {
         std::memcmp(tb_bytes_data(bytes), tb_bytes_data(again), tb_bytes_size(bytes)) == 0);
   CHECK(ok(tb_module_load(tb_bytes_data(bytes), tb_bytes_size(bytes), "cpu", &loaded)));
   tb_tensor* from_file = nullptr;
-  CHECK(ok(tb_module_forward(kGrad, loaded, x, &from_file)));
+  CHECK(ok(tb_module_forward(kGrad, loaded, &x, 1, &from_file)));
   CHECK((read(from_file) == std::vector<float>{3, 5}));
   tb_module* broken = nullptr;
   tb_status* s = tb_module_load(tb_bytes_data(bytes), tb_bytes_size(bytes) / 2, "cpu", &broken);
