@@ -41,7 +41,7 @@ type AttackResult struct {
 	Name     string            `json:"name"`
 	Dir      string            `json:"-"`
 	Scores   metrics.Scores    `json:"scores"`
-	Poisoned []int             `json:"poisoned"` // indices into the training samples used
+	Poisoned []int             `json:"poisoned"` // indices into the training samples used; null where each batch was poisoned
 	Samples  []int             `json:"samples"`  // their indices in the training set; null for all
 	Seconds  float64           `json:"seconds"`
 	Seed     uint64            `json:"seed"`
@@ -97,7 +97,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 	if err != nil {
 		return nil, err
 	}
-	poisoned, chosen, err := attack.Poison(ctx, dev, trigger, set, c.Attack, d.normalise, c.Seed)
+	data, chosen, err := trainingData(ctx, dev, keep, c, set, d.normalise, trigger)
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +110,8 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 		return nil, err
 	}
 	t := c.Attack.Train
-	loader := dataset.NewLoader(poisoned, dataset.LoaderOptions{
-		BatchSize: t.BatchSize, Shuffle: true, Seed: c.Seed, Normalise: d.normalise,
-		Crop: t.Augment, Flip: t.Augment && dataset.FlipAllowed(c.Data.Name, c.Data.Flip),
-	})
-	err = env.phase("train", t.Epochs*loader.Batches(), func() error {
-		_, err := attack.Train(ctx, dev, m, loader, t, logWatcher{env})
+	err = env.phase("train", t.Epochs*data.Batches(), func() error {
+		_, err := attack.Train(ctx, dev, m, data, t, logWatcher{env})
 		return err
 	})
 	if err != nil {
@@ -145,6 +141,35 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 	return result, writeAttack(ctx, dev, result, []attackFile{
 		{FilePreview, nil, preview}, {FileTrigger, trigger, nil}, {config.BackdooredFile, m, nil},
 	})
+}
+
+// trainingData is what the model learns from: a set that is poisoned once, or
+// batches that are poisoned as they come; the indices of the poisoned images
+// are nil for the latter.
+func trainingData(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set,
+	n dataset.Normalisation, trigger *torch.Module) (train.Source, []int, error) {
+	t := c.Attack.Train
+	o := dataset.LoaderOptions{
+		BatchSize: t.BatchSize, Shuffle: true, Seed: c.Seed, Normalise: n,
+		Crop: t.Augment, Flip: t.Augment && dataset.FlipAllowed(c.Data.Name, c.Data.Flip),
+	}
+	if !attack.Controlled(c.Attack) {
+		poisoned, chosen, err := attack.Poison(ctx, dev, trigger, set, c.Attack, n, c.Seed)
+		if err != nil {
+			return nil, nil, err
+		}
+		return dataset.NewLoader(poisoned, o), chosen, nil
+	}
+	var decoy *torch.Module
+	err := dev.Do(ctx, func(s *torch.Scope) error {
+		made, err := attack.NewDecoy(s, c.Attack, attack.FormOf(set, n, c.Seed))
+		if err != nil {
+			return err
+		}
+		decoy, err = made.CopyTo(keep)
+		return err
+	})
+	return attack.PoisonBatches(dataset.NewLoader(set, o), c.Attack, set, c.Seed, trigger, decoy), nil, err
 }
 
 // drawPreview shows the first images that the trigger is measured on.

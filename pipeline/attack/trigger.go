@@ -3,6 +3,7 @@ package attack
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
@@ -37,24 +38,36 @@ func NewTrigger(s *torch.Scope, c config.Attack, f Form) (*torch.Module, error) 
 		onPixels, err = blendTrigger(b, s, c.Blended, f)
 	case "sig":
 		onPixels = waveTrigger(b, s, c.SIG, f)
+	case "wanet":
+		onPixels = warpTrigger(b, s, c.WaNet, f)
+	case "bpp":
+		onPixels = depthTrigger(b, s, c.BPP)
+	case "ftrojan":
+		onPixels = frequencyTrigger(b, s, c.FTrojan, f)
 	default:
 		err = fault.Misuse("attack.name %q has no trigger", c.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m, err := b.Finish(b.Part("Trigger").
+	return framed(b, s, onPixels, f, "Trigger", "", "")
+}
+
+// framed puts a part that works on pixels between normalised batches. more and
+// pass are further arguments and how the part gets them.
+func framed(b *torch.Builder, s *torch.Scope, onPixels *torch.Part, f Form, name, more, pass string) (*torch.Module, error) {
+	m, err := b.Finish(b.Part(name).
 		Child("on_pixels", onPixels).
 		Buffer("mean", perChannel(s, f.Normalise.Mean)).
 		Buffer("std", perChannel(s, f.Normalise.Std)).
-		Define(`
-def forward(self, x):
+		Define(fmt.Sprintf(`
+def forward(self, x%s):
     pixels = torch.round((x * self.std + self.mean) * 255.0)
-    pixels = torch.round(torch.clamp(self.on_pixels.forward(pixels), 0.0, 255.0))
+    pixels = torch.round(torch.clamp(self.on_pixels.forward(pixels%s), 0.0, 255.0))
     return (pixels / 255.0 - self.mean) / self.std
-`))
+`, more, pass)))
 	if err != nil {
-		return nil, fmt.Errorf("make the trigger %s: %w", c.Name, err)
+		return nil, fmt.Errorf("make the %s: %w", strings.ToLower(name), err)
 	}
 	return m, s.Err()
 }

@@ -4,7 +4,7 @@ package config
 // the attack's success.
 type Attack struct {
 	// Name is none (no trigger is known) or an attack.
-	Name string `mapstructure:"name" validate:"oneof=none badnets blended sig"`
+	Name string `mapstructure:"name" validate:"oneof=none badnets blended bpp ftrojan sig wanet"`
 	// Output is the folder that the attack writes.
 	Output string `mapstructure:"output" validate:"required"`
 	// Target is the class that the trigger leads to, from 0.
@@ -13,10 +13,16 @@ type Attack struct {
 	// the last to 0).
 	LabelMode string `mapstructure:"label_mode" validate:"oneof=all2one all2all"`
 	// PoisonRate is the share of the training set that gets the trigger.
-	PoisonRate float64  `mapstructure:"poison_rate" validate:"gt=0,lt=1"`
-	Trigger    Trigger  `mapstructure:"trigger"`
-	Blended    Blended  `mapstructure:"blended"`
-	SIG        SIG      `mapstructure:"sig"`
+	PoisonRate float64 `mapstructure:"poison_rate" validate:"gt=0,lt=1"`
+	Trigger    Trigger `mapstructure:"trigger"`
+	Blended    Blended `mapstructure:"blended"`
+	SIG        SIG     `mapstructure:"sig"`
+	WaNet      WaNet   `mapstructure:"wanet"`
+	BPP        BPP     `mapstructure:"bpp"`
+	FTrojan    FTrojan `mapstructure:"ftrojan"`
+	// CrossRatio is, for wanet and bpp, how many images of a batch get a decoy
+	// and keep their label for each that is poisoned.
+	CrossRatio float64  `mapstructure:"cross_ratio" validate:"gte=0,lte=9"`
 	Arch       Arch     `mapstructure:"arch"`
 	Train      Training `mapstructure:"train"`
 }
@@ -54,6 +60,28 @@ type SIG struct {
 	// CleanLabel poisons images of the target class alone, whose labels stay;
 	// the poison rate is of the whole set all the same.
 	CleanLabel bool `mapstructure:"clean_label"`
+}
+
+// WaNet is a smooth warp.
+type WaNet struct {
+	// Strength is how far pixels move: its mean, in half heights over height.
+	Strength float64 `mapstructure:"strength" validate:"gt=0,lte=10"`
+	// Grid is the side of the grid of noise behind the warp.
+	Grid int `mapstructure:"grid" validate:"gte=2,lte=64"`
+}
+
+// BPP is a smaller colour depth.
+type BPP struct {
+	// Levels is the number of values that a pixel can take.
+	Levels int `mapstructure:"levels" validate:"gte=2,lte=128"`
+}
+
+// FTrojan is peaks in the frequencies.
+type FTrojan struct {
+	// Magnitude is the peaks' height, in grey values, of the orthonormal DCT.
+	Magnitude float64 `mapstructure:"magnitude" validate:"gt=0,lte=10000"`
+	// Window is the side of the windows; smaller images are one window.
+	Window int `mapstructure:"window" validate:"gte=4,lte=512"`
 }
 
 // Arch is the network that the attack trains.
