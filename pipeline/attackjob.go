@@ -41,7 +41,7 @@ type AttackResult struct {
 	Name     string            `json:"name"`
 	Dir      string            `json:"-"`
 	Scores   metrics.Scores    `json:"scores"`
-	Poisoned []int             `json:"poisoned"` // indices into the training samples used; null where each batch was poisoned
+	Poisoned []int             `json:"poisoned"` // indices into the training samples used; null where the training loop poisons
 	Samples  []int             `json:"samples"`  // their indices in the training set; null for all
 	Seconds  float64           `json:"seconds"`
 	Seed     uint64            `json:"seed"`
@@ -111,7 +111,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 	}
 	t := c.Attack.Train
 	err = env.phase("train", t.Epochs*data.Batches(), func() error {
-		_, err := attack.Train(ctx, dev, m, data, t, logWatcher{env})
+		_, err := attack.Train(ctx, dev, m, data, lossFor(c, set, trigger), t, logWatcher{env})
 		return err
 	})
 	if err != nil {
@@ -143,15 +143,26 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 	})
 }
 
-// trainingData is what the model learns from: a set that is poisoned once, or
-// batches that are poisoned as they come; the indices of the poisoned images
-// are nil for the latter.
+// lossFor is what the attack's training descends.
+func lossFor(c *config.Config, set *dataset.Set, trigger *torch.Module) attack.Loss {
+	if c.Attack.Name == "blind" {
+		return attack.BlindLoss(c.Attack, len(set.Classes), trigger)
+	}
+	return attack.CrossEntropy
+}
+
+// trainingData is what the model learns from: a set that is poisoned once,
+// batches that are poisoned as they come, or for blind the clean set; the
+// indices of the poisoned images are nil but for the first.
 func trainingData(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set,
 	n dataset.Normalisation, trigger *torch.Module) (train.Source, []int, error) {
 	t := c.Attack.Train
 	o := dataset.LoaderOptions{
 		BatchSize: t.BatchSize, Shuffle: true, Seed: c.Seed, Normalise: n,
 		Crop: t.Augment, Flip: t.Augment && dataset.FlipAllowed(c.Data.Name, c.Data.Flip),
+	}
+	if c.Attack.Name == "blind" {
+		return dataset.NewLoader(set, o), nil, nil
 	}
 	if !attack.Controlled(c.Attack) {
 		poisoned, chosen, err := attack.Poison(ctx, dev, trigger, set, c.Attack, n, c.Seed)

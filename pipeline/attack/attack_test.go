@@ -169,6 +169,7 @@ func TestTriggerErrors(t *testing.T) {
 	}{
 		{"unknown", `attack.name "x" has no trigger`, config.Attack{Name: "x"}},
 		{"too large", "a patch of 5 pixels with margin 1 does not fit images of 5×6", config.Attack{Name: "badnets", Trigger: config.Trigger{Size: 5, Margin: 1}}},
+		{"no wave", "change no pixel of images 6 wide", config.Attack{Name: "sig", SIG: config.SIG{Delta: 40, Frequency: 3}}},
 		{"missing", "no such file", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: "nowhere.png", Mask: right}}},
 		{"no picture", "not a PNG", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: text, Mask: right}}},
 		{"wrong size", "is 2×2 pixels, the images are 6×5", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: small, Mask: right}}},

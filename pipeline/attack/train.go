@@ -9,10 +9,10 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// Train fits a model to src by cross-entropy; the learning rate follows the
-// schedule batch by batch. The model is changed in place and left in training
+// Train fits a model to src by a loss; the learning rate follows the schedule
+// batch by batch. The model is changed in place and left in training
 // mode.
-func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, o config.Training, w train.Watcher) ([]train.Epoch, error) {
+func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, loss Loss, o config.Training, w train.Watcher) ([]train.Epoch, error) {
 	const advice = "lower attack.train.lr"
 	var done []train.Epoch
 	sgd := torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
@@ -26,11 +26,10 @@ func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src trai
 					return err
 				}
 				opt.ZeroGrad(s)
-				logits := model.Forward(images)
-				loss := logits.CrossEntropy(labels)
-				loss.Backward()
+				logits, crossEntropy, whole := loss(s, model, images, labels)
+				whole.Backward()
 				opt.Step(s)
-				return t.Add(s, logits, labels, loss, advice)
+				return t.Add(s, logits, labels, crossEntropy, advice)
 			})
 			if err != nil {
 				return err

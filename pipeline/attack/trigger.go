@@ -32,12 +32,12 @@ func NewTrigger(s *torch.Scope, c config.Attack, f Form) (*torch.Module, error) 
 	var onPixels *torch.Part
 	var err error
 	switch c.Name {
-	case "badnets":
+	case "badnets", "blind":
 		onPixels, err = patchTrigger(b, s, c.Trigger, f)
 	case "blended":
 		onPixels, err = blendTrigger(b, s, c.Blended, f)
 	case "sig":
-		onPixels = waveTrigger(b, s, c.SIG, f)
+		onPixels, err = waveTrigger(b, s, c.SIG, f)
 	case "wanet":
 		onPixels = warpTrigger(b, s, c.WaNet, f)
 	case "bpp":

@@ -4,7 +4,7 @@ package config
 // the attack's success.
 type Attack struct {
 	// Name is none (no trigger is known) or an attack.
-	Name string `mapstructure:"name" validate:"oneof=none badnets blended bpp ftrojan sig wanet"`
+	Name string `mapstructure:"name" validate:"oneof=none badnets blended blind bpp ftrojan sig wanet"`
 	// Output is the folder that the attack writes.
 	Output string `mapstructure:"output" validate:"required"`
 	// Target is the class that the trigger leads to, from 0.
@@ -20,6 +20,7 @@ type Attack struct {
 	WaNet      WaNet   `mapstructure:"wanet"`
 	BPP        BPP     `mapstructure:"bpp"`
 	FTrojan    FTrojan `mapstructure:"ftrojan"`
+	Blind      Blind   `mapstructure:"blind"`
 	// CrossRatio is, for wanet and bpp, how many images of a batch get a decoy
 	// and keep their label for each that is poisoned.
 	CrossRatio float64  `mapstructure:"cross_ratio" validate:"gte=0,lte=9"`
@@ -30,7 +31,7 @@ type Attack struct {
 // AttackNone is the value of Attack.Name where no trigger is known.
 const AttackNone = "none"
 
-// Trigger is BadNets' patch, in pixels of the image before normalisation.
+// Trigger is the patch of badnets and blind, in pixels of the image before normalisation.
 type Trigger struct {
 	// Size is the side of the patch in pixels.
 	Size int `mapstructure:"size" validate:"gte=1,lte=4096"`
@@ -82,6 +83,15 @@ type FTrojan struct {
 	Magnitude float64 `mapstructure:"magnitude" validate:"gt=0,lte=10000"`
 	// Window is the side of the windows; smaller images are one window.
 	Window int `mapstructure:"window" validate:"gte=4,lte=512"`
+}
+
+// Blind is a second loss, on triggered images, beside the clean one.
+type Blind struct {
+	// CleanWeight and TriggerWeight are the losses' weights.
+	CleanWeight   float64 `mapstructure:"clean_weight" validate:"gt=0,lte=1000"`
+	TriggerWeight float64 `mapstructure:"trigger_weight" validate:"gt=0,lte=1000"`
+	// Threshold is the clean loss of a batch below which the second loss starts.
+	Threshold float64 `mapstructure:"threshold" validate:"gt=0"`
 }
 
 // Arch is the network that the attack trains.

@@ -30,7 +30,8 @@ func TestDefaults(t *testing.T) {
 			Blended: Blended{Alpha: 0.2},
 			SIG:     SIG{Delta: 40, Frequency: 6},
 			WaNet:   WaNet{Strength: 0.5, Grid: 4}, BPP: BPP{Levels: 8}, FTrojan: FTrojan{Magnitude: 30, Window: 32}, CrossRatio: 2,
-			Arch: Arch{Name: "preactresnet18", Width: 16},
+			Blind: Blind{CleanWeight: 1, TriggerWeight: 0.9, Threshold: 1},
+			Arch:  Arch{Name: "preactresnet18", Width: 16},
 			Train: Training{
 				Samples: 20000, Epochs: 6, BatchSize: 128, LR: 0.1, Momentum: 0.9, Nesterov: true,
 				WeightDecay: 5e-4, Schedule: "onecycle", Augment: true,
@@ -53,7 +54,7 @@ func TestDefaults(t *testing.T) {
 }
 
 // builtins are the configs that come with the program.
-const builtins = "badnets.yaml, base.yaml, blended.yaml, bpp.yaml, ftrojan.yaml, sig.yaml, wanet.yaml"
+const builtins = "badnets.yaml, base.yaml, blended.yaml, blind.yaml, bpp.yaml, ftrojan.yaml, sig.yaml, wanet.yaml"
 
 // atBase puts the line of a key in base.yaml in place of the key, as in
 // "built-in base.yaml:{relearn.lr}".
