@@ -18,24 +18,29 @@ func CrossEntropy(_ *torch.Scope, m *torch.Module, images, labels *torch.Tensor)
 
 // BlindLoss is that of Bagdasaryan and Shmatikov, "Blind Backdoors" (arXiv
 // 2005.03823), with fixed weights: clean·CE(images, labels) +
-// trigger·CE(triggered images, goals), the second from the first batch on
-// whose clean loss is below the threshold.
+// trigger·CE(triggered images, goals), the second once a batch had been seen
+// whose clean loss is below the threshold. Both go through the model in one
+// batch: on their own, each would have BatchNorm statistics of its own, and
+// clean images would meet neither when it counts.
 func BlindLoss(c config.Attack, classes int, trigger *torch.Module) Loss {
 	started := false
 	return func(s *torch.Scope, m *torch.Module, images, labels *torch.Tensor) (logits, crossEntropy, whole *torch.Tensor) {
-		logits, crossEntropy, _ = CrossEntropy(s, m, images, labels)
-		whole = crossEntropy.MulScalar(c.Blind.CleanWeight)
-		started = started || crossEntropy.Item() < c.Blind.Threshold
 		if !started {
-			return logits, crossEntropy, whole
+			logits, crossEntropy, _ = CrossEntropy(s, m, images, labels)
+			started = crossEntropy.Item() < c.Blind.Threshold
+			return logits, crossEntropy, crossEntropy.MulScalar(c.Blind.CleanWeight)
 		}
+		n := labels.Len()
 		goals := torch.Values[int64](labels)
 		for i, label := range goals {
 			goals[i] = goal(c, label, classes)
 		}
 		var triggered *torch.Tensor
-		s.NoGrad(func() { triggered = trigger.Forward(images).ChannelsLast() })
-		poisoned := m.Forward(triggered).CrossEntropy(torch.From(s, goals, len(goals)))
-		return logits, crossEntropy, whole.Add(poisoned.MulScalar(c.Blind.TriggerWeight))
+		s.NoGrad(func() { triggered = trigger.Forward(images) })
+		both := m.Forward(s.Cat(0, images, triggered).ChannelsLast())
+		logits = both.Narrow(0, 0, n)
+		crossEntropy = logits.CrossEntropy(labels)
+		poisoned := both.Narrow(0, n, n).CrossEntropy(torch.From(s, goals, n))
+		return logits, crossEntropy, crossEntropy.MulScalar(c.Blind.CleanWeight).Add(poisoned.MulScalar(c.Blind.TriggerWeight))
 	}
 }
