@@ -40,13 +40,17 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, dir: t.TempDir(), log: hook, dev: dev,
 		env: Env{Lib: lib, Log: log, Progress: progress.None{}, Version: "test", Command: []string{"ulrl", "test"}}}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for split, n := range map[string]int{"train": 60, "test": 20} {
+	// In this order: the images come from one generator.
+	for _, split := range []struct {
+		name string
+		n    int
+	}{{"train", 60}, {"test", 20}} {
 		for class := range 3 {
-			dir := f.path("data", split, fmt.Sprint(class))
+			dir := f.path("data", split.name, fmt.Sprint(class))
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			for i := range n {
+			for i := range split.n {
 				writeImage(t, filepath.Join(dir, fmt.Sprintf("%03d.png", i)), class, rng)
 			}
 		}
