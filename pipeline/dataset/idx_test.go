@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/testenv"
 )
 
 // idxBytes is an IDX file of unsigned bytes with the header's dims and data.
@@ -285,10 +286,7 @@ func (ones) Read(p []byte) (int, error) {
 }
 
 func TestReadFashionMNIST(t *testing.T) {
-	const dir = "/usr/share/datasets/fashion-mnist"
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("Debian's package dataset-fashion-mnist is not installed: %v", err)
-	}
+	dir := testenv.FashionMNIST(t)
 	for prefix, n := range map[string]int{"train": 60000, "t10k": 10000} {
 		set, err := Read(context.Background(), Source{
 			Kind: KindIDX, Classes: 10,

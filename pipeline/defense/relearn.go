@@ -57,49 +57,26 @@ func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []m
 	if err != nil {
 		return nil, fmt.Errorf("re-initialise the suspicious neurons: %w", err)
 	}
-	const advice = "lower relearn.lr"
-	var done []train.Epoch
-	sgd := torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay}
-	err = train.WithSGD(ctx, dev, m, sgd, func(opt *torch.SGD) error {
-		for epoch := range o.Epochs {
-			lr := train.Cosine(o.LR, epoch, o.Epochs)
-			if err := opt.SetLR(lr); err != nil {
-				return err
-			}
-			t := train.NewTally("relearn", epoch, o.Epochs, lr)
-			err := train.EachBatch(ctx, dev, src, w, t, func(s *torch.Scope, _ int, images, labels *torch.Tensor) error {
-				opt.ZeroGrad(s)
-				logits := m.Forward(images)
-				ce := logits.CrossEntropy(labels)
-				loss := ce
-				for _, tg := range targets {
-					cos := tg.similarity(s, m)
-					loss = loss.Add(cos.MulScalar(o.Alpha))
-					t.Cosine += cos.Item()
-				}
-				loss.Backward()
-				opt.Step(s)
-				t.Totals = append(t.Totals, loss.Item())
-				return t.Add(s, logits, labels, ce, advice)
-			})
-			if err != nil {
-				return err
-			}
-			e := t.Finish()
-			done = append(done, e)
-			if err := w.Epoch(e); err != nil {
-				return err
-			}
+	plan := train.Plan{
+		Phase: "relearn", Epochs: o.Epochs,
+		SGD:    torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay},
+		LR:     func(epoch, _ int) float64 { return train.Cosine(o.LR, epoch, o.Epochs) },
+		Advice: "lower relearn.lr",
+	}
+	return train.Run(ctx, dev, m, src, plan, w, func(s *torch.Scope, opt *torch.SGD, t *train.Tally, images, labels *torch.Tensor) error {
+		logits := m.Forward(images)
+		ce := logits.CrossEntropy(labels)
+		loss := ce
+		for _, tg := range targets {
+			cos := tg.similarity(s, m)
+			loss = loss.Add(cos.MulScalar(o.Alpha))
+			t.Cosine += cos.Item()
 		}
-		return nil
+		loss.Backward()
+		opt.Step(s)
+		t.Totals = append(t.Totals, loss.Item())
+		return t.Add(s, logits, labels, ce, plan.Advice)
 	})
-	if err == nil {
-		err = train.Finite(ctx, dev, m, advice)
-	}
-	if err != nil {
-		return done, fmt.Errorf("relearn: %w", err)
-	}
-	return done, nil
 }
 
 func reinitialise(ctx context.Context, dev *torch.Device, keep *torch.Scope, m *torch.Module, layers []model.Layer,

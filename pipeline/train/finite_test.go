@@ -30,7 +30,7 @@ func TestFiniteNamesWhatIsNot(t *testing.T) {
 			m, err = built.CopyTo(keep)
 			return err
 		})
-		err := Finite(context.Background(), dev, m, "do less")
+		err := finite(context.Background(), dev, m, "do less")
 		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v", c, err)
 		}

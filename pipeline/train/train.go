@@ -1,6 +1,6 @@
 // Package train is what every loop over batches shares: where batches come
-// from, what an epoch measured, who hears of it, and learning-rate schedules.
-// The loops themselves stand where their algorithm is.
+// from, the epochs, what they measured, who hears of it, and learning-rate
+// schedules. What is done with a batch stands where its algorithm is.
 package train
 
 import (
@@ -90,26 +90,86 @@ func (t *Tally) Finish() Epoch {
 	return t.Epoch
 }
 
-// EachBatch runs step for every batch of an epoch on the device's thread,
-// looking at the context before each, and tells w.
-func EachBatch(ctx context.Context, dev *torch.Device, src Source, w Watcher, t *Tally,
-	step func(s *torch.Scope, i int, images, labels *torch.Tensor) error) error {
+// Plan is how a model is trained, whatever for.
+type Plan struct {
+	Phase  string
+	Epochs int // at most
+	SGD    torch.SGDOptions
+	LR     func(epoch, batch int) float64 // both from 0; in place of SGD.LR
+	Stop   func(e Epoch) bool             // nil: never early
+	Advice string                         // what to do where it diverges
+}
+
+// Step is one batch of an algorithm: forward, loss, backward, opt.Step, and
+// t.Add with the plan's advice. Gradients are zero when it starts.
+type Step func(s *torch.Scope, opt *torch.SGD, t *Tally, images, labels *torch.Tensor) error
+
+// Run trains the model as the plan says, in training mode, batch by batch on
+// the device's thread, looking at the context before each, and tells w. The
+// model is changed in place; an error begins with the plan's phase.
+func Run(ctx context.Context, dev *torch.Device, model *torch.Module, src Source, p Plan, w Watcher, step Step) ([]Epoch, error) {
+	scope := dev.NewScope()
+	defer scope.Close()
+	opt, err := optimiser(ctx, dev, scope, model, p.SGD)
+	var done []Epoch
+	for epoch := 0; err == nil && epoch < p.Epochs; epoch++ {
+		var e Epoch
+		if e, err = runEpoch(ctx, dev, opt, src, p, epoch, w, step); err != nil {
+			break
+		}
+		done = append(done, e)
+		if err = w.Epoch(e); err == nil && p.Stop != nil && p.Stop(e) {
+			break
+		}
+	}
+	if err == nil {
+		err = finite(ctx, dev, model, p.Advice)
+	}
+	if err != nil {
+		return done, fmt.Errorf("%s: %w", p.Phase, err)
+	}
+	return done, nil
+}
+
+func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.SGD, src Source, p Plan, epoch int, w Watcher, step Step) (Epoch, error) {
+	t := NewTally(p.Phase, epoch, p.Epochs, p.LR(epoch, 0))
 	for i := range src.Batches() {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
-			images, labels := src.Batch(s, t.Epoch.Epoch-1, i)
-			return step(s, i, images, labels)
+			if err := opt.SetLR(p.LR(epoch, i)); err != nil {
+				return err
+			}
+			images, labels := src.Batch(s, epoch, i)
+			opt.ZeroGrad(s)
+			return step(s, opt, t, images, labels)
 		})
 		if err != nil {
-			return err
+			return Epoch{}, err
 		}
 		w.Batch(t.Note())
 	}
-	return nil
+	return t.Finish(), nil
 }
 
-// Finite checks that all weights and running statistics of a model are: the
+// optimiser puts the model into training mode and makes SGD for all of its
+// parameters.
+func optimiser(ctx context.Context, dev *torch.Device, scope *torch.Scope, model *torch.Module, o torch.SGDOptions) (*torch.SGD, error) {
+	var opt *torch.SGD
+	err := dev.Do(ctx, func(*torch.Scope) (err error) {
+		if err = model.Train(true); err != nil {
+			return fmt.Errorf("switch the model to training: %w", err)
+		}
+		if err = model.RequireGrad(true); err != nil {
+			return err
+		}
+		opt, err = scope.NewSGD(model, o)
+		return err
+	})
+	return opt, err
+}
+
+// finite checks that all weights and running statistics of a model are: the
 // last update of a loop comes after the last loss that it saw.
-func Finite(ctx context.Context, dev *torch.Device, model *torch.Module, advice string) error {
+func finite(ctx context.Context, dev *torch.Device, model *torch.Module, advice string) error {
 	return dev.Do(ctx, func(s *torch.Scope) error {
 		parameters, err := model.Parameters()
 		if err != nil {
@@ -132,26 +192,4 @@ func Finite(ctx context.Context, dev *torch.Device, model *torch.Module, advice 
 		})
 		return err
 	})
-}
-
-// WithSGD puts the model into training mode, gives body an optimiser for all
-// of its parameters, and frees that after.
-func WithSGD(ctx context.Context, dev *torch.Device, model *torch.Module, o torch.SGDOptions, body func(opt *torch.SGD) error) error {
-	scope := dev.NewScope()
-	defer scope.Close()
-	var opt *torch.SGD
-	err := dev.Do(ctx, func(*torch.Scope) (err error) {
-		if err = model.Train(true); err != nil {
-			return fmt.Errorf("switch the model to training: %w", err)
-		}
-		if err = model.RequireGrad(true); err != nil {
-			return err
-		}
-		opt, err = scope.NewSGD(model, o)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return body(opt)
 }
