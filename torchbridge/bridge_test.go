@@ -532,6 +532,31 @@ func TestSGDByHand(t *testing.T) {
 	}
 }
 
+// Kingma and Ba's Algorithm 1 by hand; the gradient is the input.
+func TestAdamByHand(t *testing.T) {
+	d := open(t)
+	do(t, d, func(s *Scope) {
+		b := NewBuilder(s)
+		m, err := b.Finish(b.Part("One").Parameter("w", From(s, []float64{1}, 1)).
+			Define("def forward(self, x):\n    return x * self.w\n"))
+		must(t, err)
+		opt, err := s.NewAdam(m, AdamOptions{LR: 0.1, Beta1: 0.5, Beta2: 0.9})
+		must(t, err)
+		w, mean, square := 1.0, 0.0, 0.0
+		for step, grad := range []float64{3, -1, 0.25, 2} {
+			opt.ZeroGrad(s)
+			m.Forward(From(s, []float64{grad}, 1)).Sum().Backward()
+			opt.Step(s)
+			mean, square = 0.5*mean+0.5*grad, 0.9*square+0.1*grad*grad
+			n := float64(step + 1)
+			w -= 0.1 * mean / (1 - math.Pow(0.5, n)) / (math.Sqrt(square/(1-math.Pow(0.9, n))) + 1e-8)
+			if got := m.Parameter(s, "w").Item(); math.Abs(got-w) > 1e-9 {
+				t.Errorf("step %d: %v, want %v", step, got, w)
+			}
+		}
+	})
+}
+
 func TestAStepAfterAFailureDoesNotTouchTheWeights(t *testing.T) {
 	d := open(t)
 	keep := d.NewScope()
@@ -613,7 +638,7 @@ func TestAThousandStepsLeakNothing(t *testing.T) {
 	keep := d.NewScope()
 	defer keep.Close()
 	var m *Module
-	var opt *SGD
+	var opt *Optimizer
 	do(t, d, func(s *Scope) {
 		b := NewBuilder(s)
 		built, err := b.Finish(b.Part("Big").Parameter("w", s.Full(0.01, Float32, 256, 256)).

@@ -5,7 +5,7 @@
  *  - A function that can fail returns a tb_status*. NULL is success; anything
  *    else is owned by the caller and ends in tb_status_free. Outputs are
  *    written last and only on success. No C++ exception leaves the library.
- *  - Handles (tensor, module, sgd, ...) are owned by the caller and end in
+ *  - Handles (tensor, module, optimizer, ...) are owned by the caller and end in
  *    their *_free function; NULL is accepted there.
  *  - Pointers passed in are read during the call only, never kept.
  *  - Nothing here is a setting that a later call relies on: gradient mode and
@@ -25,12 +25,12 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /* Raised whenever a signature or the meaning of an argument changes. */
-#define TB_ABI_VERSION 2
+#define TB_ABI_VERSION 3
 
 typedef struct tb_status tb_status;
 typedef struct tb_tensor tb_tensor;
 typedef struct tb_module tb_module;
-typedef struct tb_sgd tb_sgd;
+typedef struct tb_optimizer tb_optimizer;
 typedef struct tb_strings tb_strings;
 typedef struct tb_bytes tb_bytes;
 
@@ -242,23 +242,30 @@ tb_status* tb_module_add_module(tb_module* m, const char* name,
 /* TorchScript source of one or more methods. */
 tb_status* tb_module_define(tb_module* m, const char* source);
 
-/* ---- sgd.cc ---- */
+/* ---- optimizer.cc: every parameter of a module that takes gradients ---- */
 typedef struct tb_sgd_options {
   double lr;
   double momentum;
   double weight_decay;
   int32_t nesterov;
 } tb_sgd_options;
-/* Steps every parameter of the module. */
-tb_status* tb_sgd_new(const tb_module* m, tb_sgd_options options, tb_sgd** out);
-void tb_sgd_free(tb_sgd* sgd);
-tb_status* tb_sgd_set_lr(tb_sgd* sgd, double lr);
-tb_status* tb_sgd_zero_grad(tb_sgd* sgd);
+typedef struct tb_adam_options {
+  double lr;
+  double beta1;
+  double beta2;
+} tb_adam_options;
+tb_status* tb_sgd_new(const tb_module* m, tb_sgd_options options,
+                      tb_optimizer** out);
+tb_status* tb_adam_new(const tb_module* m, tb_adam_options options,
+                       tb_optimizer** out);
+void tb_optimizer_free(tb_optimizer* opt);
+tb_status* tb_optimizer_set_lr(tb_optimizer* opt, double lr);
+tb_status* tb_optimizer_zero_grad(tb_optimizer* opt);
 /* Scales the gradients down to a global L2 norm of max_norm at most; *norm is
  * the norm before. */
-tb_status* tb_sgd_clip_grad_norm(tb_mode mode, tb_sgd* sgd, double max_norm,
-                                 double* norm);
-tb_status* tb_sgd_step(tb_mode mode, tb_sgd* sgd);
+tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt,
+                                       double max_norm, double* norm);
+tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

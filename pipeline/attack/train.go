@@ -19,7 +19,7 @@ func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src trai
 		LR:     func(epoch, batch int) float64 { return rate(o, epoch*src.Batches()+batch, steps) },
 		Advice: "lower attack.train.lr",
 	}
-	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.SGD, t *train.Tally, images, labels *torch.Tensor) error {
+	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits, crossEntropy, whole := loss(s, model, images, labels)
 		whole.Backward()
 		opt.Step(s)

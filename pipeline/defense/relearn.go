@@ -63,7 +63,7 @@ func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []m
 		LR:     func(epoch, _ int) float64 { return train.Cosine(o.LR, epoch, o.Epochs) },
 		Advice: "lower relearn.lr",
 	}
-	return train.Run(ctx, dev, m, src, plan, w, func(s *torch.Scope, opt *torch.SGD, t *train.Tally, images, labels *torch.Tensor) error {
+	return train.Run(ctx, dev, m, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits := m.Forward(images)
 		ce := logits.CrossEntropy(labels)
 		loss := ce

@@ -20,7 +20,7 @@ func Unlearn(ctx context.Context, dev *torch.Device, model *torch.Module, src tr
 		Stop:   func(e train.Epoch) bool { return e.Accuracy <= o.StopAccuracy },
 		Advice: "lower unlearn.lr or raise unlearn.stop_accuracy",
 	}
-	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.SGD, t *train.Tally, images, labels *torch.Tensor) error {
+	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits := model.Forward(images)
 		loss := logits.CrossEntropy(labels)
 		loss.Neg().Backward()

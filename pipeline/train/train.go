@@ -102,7 +102,7 @@ type Plan struct {
 
 // Step is one batch of an algorithm: forward, loss, backward, opt.Step, and
 // t.Add with the plan's advice. Gradients are zero when it starts.
-type Step func(s *torch.Scope, opt *torch.SGD, t *Tally, images, labels *torch.Tensor) error
+type Step func(s *torch.Scope, opt *torch.Optimizer, t *Tally, images, labels *torch.Tensor) error
 
 // Run trains the model as the plan says, in training mode, batch by batch on
 // the device's thread, looking at the context before each, and tells w. The
@@ -131,7 +131,7 @@ func Run(ctx context.Context, dev *torch.Device, model *torch.Module, src Source
 	return done, nil
 }
 
-func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.SGD, src Source, p Plan, epoch int, w Watcher, step Step) (Epoch, error) {
+func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.Optimizer, src Source, p Plan, epoch int, w Watcher, step Step) (Epoch, error) {
 	t := NewTally(p.Phase, epoch, p.Epochs, p.LR(epoch, 0))
 	for i := range src.Batches() {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
@@ -152,8 +152,8 @@ func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.SGD, src Source
 
 // optimiser puts the model into training mode and makes SGD for all of its
 // parameters.
-func optimiser(ctx context.Context, dev *torch.Device, scope *torch.Scope, model *torch.Module, o torch.SGDOptions) (*torch.SGD, error) {
-	var opt *torch.SGD
+func optimiser(ctx context.Context, dev *torch.Device, scope *torch.Scope, model *torch.Module, o torch.SGDOptions) (*torch.Optimizer, error) {
+	var opt *torch.Optimizer
 	err := dev.Do(ctx, func(*torch.Scope) (err error) {
 		if err = model.Train(true); err != nil {
 			return fmt.Errorf("switch the model to training: %w", err)

@@ -136,7 +136,7 @@ type bridge struct {
 	dev    *torch.Device
 	keep   *torch.Scope
 	model  *torch.Module
-	sgd    *torch.SGD
+	sgd    *torch.Optimizer
 	loader *dataset.Loader
 	batch  int
 }

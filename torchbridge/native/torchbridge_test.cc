@@ -70,11 +70,11 @@ void test_null_handles_are_errors_not_crashes() {
   CHECK(fails(tb_unary(kGrad, TB_NEG, nullptr, &out), TB_ERR_ARGUMENT, "missing"));
   CHECK(fails(tb_module_forward(kGrad, nullptr, nullptr, 0, &out), TB_ERR_ARGUMENT, "missing"));
   CHECK(fails(tb_module_train(nullptr, 1), TB_ERR_ARGUMENT, "missing"));
-  CHECK(fails(tb_sgd_step(kGrad, nullptr), TB_ERR_ARGUMENT, "missing"));
+  CHECK(fails(tb_optimizer_step(kGrad, nullptr), TB_ERR_ARGUMENT, "missing"));
   CHECK(out == nullptr);
   tb_tensor_free(nullptr);
   tb_module_free(nullptr);
-  tb_sgd_free(nullptr);
+  tb_optimizer_free(nullptr);
   tb_strings_free(nullptr);
   tb_bytes_free(nullptr);
 }
@@ -118,15 +118,15 @@ tb_module* small_linear() {
 void test_module_trains_saves_and_loads() {
   tb_module* m = small_linear();
   tb_tensor *x = floats({1, 1}, {1, 2}), *y = nullptr, *sum = nullptr, *weight = nullptr;
-  tb_sgd* sgd = nullptr;
+  tb_optimizer* sgd = nullptr;
   CHECK(ok(tb_sgd_new(m, tb_sgd_options{0.5, 0, 0, 0}, &sgd)));
   CHECK(ok(tb_module_forward(kGrad, m, &x, 1, &y)));
   CHECK(ok(tb_reduce(kGrad, TB_SUM, y, 1, 0, 0, &sum)));
   CHECK(ok(tb_tensor_backward(kGrad, sum)));
   double norm = 0;
-  CHECK(ok(tb_sgd_clip_grad_norm(kGrad, sgd, 100, &norm)));
+  CHECK(ok(tb_optimizer_clip_grad_norm(kGrad, sgd, 100, &norm)));
   CHECK(norm == 2);
-  CHECK(ok(tb_sgd_step(kGrad, sgd)));
+  CHECK(ok(tb_optimizer_step(kGrad, sgd)));
   CHECK(ok(tb_module_get(m, TB_PARAMETERS, "weight", &weight)));
   CHECK((read(weight) == std::vector<float>{0.5, 1.5, 2.5, 3.5}));
 
@@ -155,7 +155,7 @@ void test_module_trains_saves_and_loads() {
   tb_bytes_free(again);
   tb_module_free(m);
   tb_module_free(loaded);
-  tb_sgd_free(sgd);
+  tb_optimizer_free(sgd);
 }
 
 void test_errors_belong_to_their_call_not_to_a_thread() {

@@ -1,0 +1,76 @@
+package torchbridge
+
+/*
+#include "torchbridge.h"
+*/
+import "C"
+
+// SGDOptions are those of PyTorch's SGD.
+type SGDOptions struct {
+	LR          float64
+	Momentum    float64
+	WeightDecay float64
+	Nesterov    bool
+}
+
+// AdamOptions are those of PyTorch's Adam.
+type AdamOptions struct{ LR, Beta1, Beta2 float64 }
+
+// Optimizer steps the parameters of a module that require gradients. It
+// belongs to a scope.
+type Optimizer struct{ h *C.tb_optimizer }
+
+func (o *Optimizer) free() {
+	C.tb_optimizer_free(o.h)
+	o.h = nil
+}
+
+// NewSGD makes stochastic gradient descent for the module's parameters.
+func (s *Scope) NewSGD(m *Module, o SGDOptions) (*Optimizer, error) {
+	options := C.tb_sgd_options{
+		lr: C.double(o.LR), momentum: C.double(o.Momentum),
+		weight_decay: C.double(o.WeightDecay), nesterov: cBool(o.Nesterov),
+	}
+	var out *C.tb_optimizer
+	st := C.tb_sgd_new(m.h, options, &out)
+	return s.optimizer(st, out)
+}
+
+// NewAdam makes Adam (Kingma and Ba, arXiv 1412.6980) for the module's parameters.
+func (s *Scope) NewAdam(m *Module, o AdamOptions) (*Optimizer, error) {
+	options := C.tb_adam_options{lr: C.double(o.LR), beta1: C.double(o.Beta1), beta2: C.double(o.Beta2)}
+	var out *C.tb_optimizer
+	st := C.tb_adam_new(m.h, options, &out)
+	return s.optimizer(st, out)
+}
+
+func (s *Scope) optimizer(st *C.tb_status, h *C.tb_optimizer) (*Optimizer, error) {
+	if err := statusError(st); err != nil {
+		return nil, err
+	}
+	opt := &Optimizer{h: h}
+	s.adopt(opt)
+	return opt, nil
+}
+
+// SetLR sets the learning rate of the steps to come.
+func (o *Optimizer) SetLR(lr float64) error { return statusError(C.tb_optimizer_set_lr(o.h, C.double(lr))) }
+
+// ZeroGrad drops all gradients; failures stick to s.
+func (o *Optimizer) ZeroGrad(s *Scope) { s.check(C.tb_optimizer_zero_grad(o.h)) }
+
+// ClipGradNorm scales the gradients down to a global L2 norm of limit at most
+// and returns the norm before (it waits for the device); failures stick to s.
+func (o *Optimizer) ClipGradNorm(s *Scope, limit float64) float64 {
+	var norm C.double
+	s.check(C.tb_optimizer_clip_grad_norm(s.mode, o.h, C.double(limit), &norm))
+	return float64(norm)
+}
+
+// Step updates the parameters by their gradients; after an earlier failure in
+// s it does nothing, so that a broken step never reaches the weights.
+func (o *Optimizer) Step(s *Scope) {
+	if s.err == nil {
+		s.check(C.tb_optimizer_step(s.mode, o.h))
+	}
+}
