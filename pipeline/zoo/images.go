@@ -1,0 +1,65 @@
+package zoo
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	torch "ulrl/torchbridge"
+)
+
+// ImageNet is a small network over images, with biases and without BatchNorm.
+type ImageNet struct {
+	In, Out int // channels, or for a Reader values, that go in and come out
+	H, W    int // of the images
+	Width   int // channels of the first layer
+	Seed    uint64
+}
+
+// Painter makes an encoder-decoder, N×In×H×W to N×Out×H×W: at half the size
+// in its middle, so that what it paints hangs together. Its last layer is
+// linear. The part belongs to b's module.
+func Painter(b *torch.Builder, s *torch.Scope, n ImageNet) *torch.Part {
+	m := &maker{b: b, s: s, rng: rand.New(rand.NewPCG(n.Seed, 0x7061696e74))}
+	return b.Part("Painter").
+		Child("down1", m.convBias(n.In, n.Width, 1)).
+		Child("down2", m.convBias(n.Width, 2*n.Width, 2)).
+		Child("middle", m.convBias(2*n.Width, 2*n.Width, 1)).
+		Child("up", m.convBias(3*n.Width, n.Width, 1)).
+		Child("out", m.convBias(n.Width, n.Out, 1)).
+		Define(fmt.Sprintf(`
+def forward(self, x):
+    fine = torch.relu(self.down1.forward(x))
+    coarse = torch.relu(self.middle.forward(torch.relu(self.down2.forward(fine))))
+    both = torch.cat([fine, torch.upsample_nearest2d(coarse, [%d, %d])], 1)
+    return self.out.forward(torch.relu(self.up.forward(both)))
+`, n.H, n.W))
+}
+
+// Reader makes a network that reads N×Out values off N×In×H×W images.
+func Reader(b *torch.Builder, s *torch.Scope, n ImageNet) *torch.Part {
+	m := &maker{b: b, s: s, rng: rand.New(rand.NewPCG(n.Seed, 0x72656164))}
+	return b.Part("Reader").
+		Child("conv1", m.convBias(n.In, n.Width, 1)).
+		Child("conv2", m.convBias(n.Width, 2*n.Width, 2)).
+		Child("conv3", m.convBias(2*n.Width, 2*n.Width, 2)).
+		Child("linear", m.linear(2*n.Width*16, n.Out)).
+		Define(`
+def forward(self, x):
+    x = torch.relu(self.conv1.forward(x))
+    x = torch.relu(self.conv3.forward(torch.relu(self.conv2.forward(x))))
+    return self.linear.forward(torch.flatten(torch.adaptive_avg_pool2d(x, [4, 4]), 1))
+`)
+}
+
+// convBias is a 3×3 convolution with bias and PyTorch's default weights.
+func (m *maker) convBias(in, out, stride int) *torch.Part {
+	bound := 1 / math.Sqrt(float64(in*9))
+	return m.b.Part("Conv2d").
+		Parameter("weight", m.uniform(bound, out, in, 3, 3)).
+		Parameter("bias", m.uniform(bound, out)).
+		Define(render(`
+def forward(self, x):
+    return torch.conv2d(x, self.weight, self.bias, [STRIDE, STRIDE], [1, 1])
+`, "STRIDE", stride))
+}
