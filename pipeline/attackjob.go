@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,13 +16,13 @@ import (
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/runstore"
 	"ulrl/pipeline/train"
-	"ulrl/pipeline/zoo"
 	torch "ulrl/torchbridge"
 )
 
 // AttackOptions of Attack.
 type AttackOptions struct {
-	Force bool // replace a model that is there
+	Force   bool // replace a model that is there
+	Control bool // measure the trigger on a clean model too
 }
 
 // What Attack leaves beside the model.
@@ -41,8 +40,9 @@ type AttackResult struct {
 	Name     string            `json:"name"`
 	Dir      string            `json:"-"`
 	Scores   metrics.Scores    `json:"scores"`
-	Poisoned []int             `json:"poisoned"` // indices into the training samples used; null where the training loop poisons
-	Samples  []int             `json:"samples"`  // their indices in the training set; null for all
+	Control  *metrics.Scores   `json:"control,omitempty"` // of the same trigger on a clean model of another seed
+	Poisoned []int             `json:"poisoned"`          // indices into the training samples used; null where the training loop poisons
+	Samples  []int             `json:"samples"`           // their indices in the training set; null for all
 	Seconds  float64           `json:"seconds"`
 	Seed     uint64            `json:"seed"`
 	Versions runstore.Versions `json:"versions"`
@@ -74,11 +74,11 @@ func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*A
 		return nil, err
 	}
 	defer dev.Close()
-	result, err := attackOn(ctx, c, env, dev)
+	result, err := attackOn(ctx, c, env, dev, o)
 	return result, explain(err)
 }
 
-func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device) (*AttackResult, error) {
+func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device, o AttackOptions) (*AttackResult, error) {
 	began := time.Now()
 	d, err := readImages(ctx, c, true)
 	if err != nil {
@@ -91,33 +91,23 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 	if err := attack.CheckTarget(c.Attack, set); err != nil {
 		return nil, err
 	}
+	g, err := newGauge(env, dev, c, d, set)
+	if err != nil {
+		return nil, err
+	}
 	keep := dev.NewScope()
 	defer keep.Close()
-	trigger, err := makeTrigger(ctx, dev, keep, c, attack.FormOf(set, d.normalise, c.Seed))
+	lab := newLab(env, dev, keep, c, set, d.normalise)
+	made, err := attack.Make(ctx, lab)
 	if err != nil {
 		return nil, err
 	}
-	data, chosen, err := trainingData(ctx, dev, keep, c, set, d.normalise, trigger)
+	g.trigger = made.Trigger
+	scores, err := g.scores(ctx, "evaluate", made.Model)
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGauge(env, dev, c, d, set, trigger)
-	if err != nil {
-		return nil, err
-	}
-	m, err := newNetwork(ctx, dev, keep, c, set)
-	if err != nil {
-		return nil, err
-	}
-	t := c.Attack.Train
-	err = env.phase("train", t.Epochs*data.Batches(), func() error {
-		_, err := attack.Train(ctx, dev, m, data, lossFor(c, set, trigger), t, logWatcher{env})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	scores, err := g.scores(ctx, "evaluate", m)
+	control, err := measureControl(ctx, g, lab, c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +120,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 		return nil, err
 	}
 	result := &AttackResult{
-		Name: c.Attack.Name, Dir: c.Attack.Output, Scores: scores, Poisoned: chosen, Samples: samples,
+		Name: c.Attack.Name, Dir: c.Attack.Output, Scores: scores, Control: control, Poisoned: made.Poisoned, Samples: samples,
 		Seconds: time.Since(began).Seconds(), Seed: c.Seed, Versions: versions(env), Machine: machine,
 		Config: string(text), Command: env.Command,
 	}
@@ -139,48 +129,8 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device)
 		return nil, err
 	}
 	return result, writeAttack(ctx, dev, result, []attackFile{
-		{FilePreview, nil, preview}, {FileTrigger, trigger, nil}, {config.BackdooredFile, m, nil},
+		{FilePreview, nil, preview}, {FileTrigger, made.Trigger, nil}, {config.BackdooredFile, made.Model, nil},
 	})
-}
-
-// lossFor is what the attack's training descends.
-func lossFor(c *config.Config, set *dataset.Set, trigger *torch.Module) attack.Loss {
-	if c.Attack.Name == "blind" {
-		return attack.BlindLoss(c.Attack, len(set.Classes), trigger)
-	}
-	return attack.CrossEntropy
-}
-
-// trainingData is what the model learns from: a set that is poisoned once,
-// batches that are poisoned as they come, or for blind the clean set; the
-// indices of the poisoned images are nil but for the first.
-func trainingData(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set,
-	n dataset.Normalisation, trigger *torch.Module) (train.Source, []int, error) {
-	t := c.Attack.Train
-	o := dataset.LoaderOptions{
-		BatchSize: t.BatchSize, Shuffle: true, Seed: c.Seed, Normalise: n,
-		Crop: t.Augment, Flip: t.Augment && dataset.FlipAllowed(c.Data.Name, c.Data.Flip),
-	}
-	if c.Attack.Name == "blind" {
-		return dataset.NewLoader(set, o), nil, nil
-	}
-	if !attack.Controlled(c.Attack) {
-		poisoned, chosen, err := attack.Poison(ctx, dev, trigger, set, c.Attack, n, c.Seed)
-		if err != nil {
-			return nil, nil, err
-		}
-		return dataset.NewLoader(poisoned, o), chosen, nil
-	}
-	var decoy *torch.Module
-	err := dev.Do(ctx, func(s *torch.Scope) error {
-		made, err := attack.NewDecoy(s, c.Attack, attack.FormOf(set, n, c.Seed))
-		if err != nil {
-			return err
-		}
-		decoy, err = made.CopyTo(keep)
-		return err
-	})
-	return attack.PoisonBatches(dataset.NewLoader(set, o), c.Attack, set, c.Seed, trigger, decoy), nil, err
 }
 
 // drawPreview shows the first images that the trigger is measured on.
@@ -219,23 +169,6 @@ func trainingSamples(c *config.Config, all *dataset.Set) ([]int, *dataset.Set, e
 		return nil, nil, err
 	}
 	return drawn, all.Subset(drawn), nil
-}
-
-func newNetwork(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set) (*torch.Module, error) {
-	var m *torch.Module
-	err := dev.Do(ctx, func(s *torch.Scope) error {
-		made, err := zoo.New(s, zoo.Spec{
-			Name: c.Attack.Arch.Name, Width: c.Attack.Arch.Width, Channels: set.C, Classes: len(set.Classes), Seed: c.Seed,
-		})
-		if err != nil {
-			return fmt.Errorf("make the network %s: %w", c.Attack.Arch.Name, err)
-		}
-		if m, err = made.CopyTo(keep); err != nil {
-			return err
-		}
-		return m.ChannelsLast(true)
-	})
-	return m, err
 }
 
 // writeAttack leaves the description and then the files in their order, the

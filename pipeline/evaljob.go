@@ -39,12 +39,11 @@ func Eval(ctx context.Context, c *config.Config, env Env, path string) (*EvalRes
 	}
 	keep := dev.NewScope()
 	defer keep.Close()
-	trigger, err := openTrigger(ctx, dev, keep, c, d.test, d.normalise)
+	g, err := newGauge(env, dev, c, d, nil)
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGauge(env, dev, c, d, nil, trigger)
-	if err != nil {
+	if g.trigger, err = openTrigger(ctx, dev, keep, c, d.test, d.normalise); err != nil {
 		return nil, err
 	}
 	var loaded *loadedModel

@@ -31,13 +31,13 @@ type gauge struct {
 }
 
 // newGauge measures on the test set, or where there is none on the fallback.
-// trigger may be nil.
-func newGauge(env Env, dev *torch.Device, c *config.Config, d images, fallback *dataset.Set, trigger *torch.Module) (*gauge, error) {
-	g := &gauge{env: env, dev: dev, clean: d.test, on: "test", trigger: trigger, batch: c.Eval.BatchSize, normalise: d.normalise}
+// Its trigger is to be set, if there is one.
+func newGauge(env Env, dev *torch.Device, c *config.Config, d images, fallback *dataset.Set) (*gauge, error) {
+	g := &gauge{env: env, dev: dev, clean: d.test, on: "test", batch: c.Eval.BatchSize, normalise: d.normalise}
 	if g.clean == nil {
 		g.clean, g.on = fallback, "clean samples"
 	}
-	if trigger == nil {
+	if c.Attack.Name == config.AttackNone {
 		return g, nil
 	}
 	if err := attack.CheckTarget(c.Attack, g.clean); err != nil {

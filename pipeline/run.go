@@ -146,11 +146,10 @@ func (r *run) load(ctx context.Context) error {
 			r.warn(fmt.Sprintf("no clean sample of class %d (%s): relearning cannot keep its accuracy; draw more, or set clean.balanced", class, r.clean.Classes[class]))
 		}
 	}
-	trigger, err := openTrigger(ctx, r.dev, r.keep, r.c, r.clean, r.data.normalise)
-	if err != nil {
+	if r.gauge, err = newGauge(r.env, r.dev, r.c, r.data, r.clean); err != nil {
 		return err
 	}
-	if r.gauge, err = newGauge(r.env, r.dev, r.c, r.data, r.clean, trigger); err != nil {
+	if r.gauge.trigger, err = openTrigger(ctx, r.dev, r.keep, r.c, r.clean, r.data.normalise); err != nil {
 		return err
 	}
 	r.data.train = nil // free its memory

@@ -1,7 +1,8 @@
 // Package attack makes backdoored models and the triggered images that measure
-// them. The trigger is what is put on an image (trigger.go and a file for each
-// attack); how a model learns it is in poison.go (labels) and train.go (the
-// training loop).
+// them. Each attack has a file; lab.go says what it is made of: a trigger (see
+// trigger.go) and a way for the model to get it, by poisoned labels (poison.go),
+// in the training loop (control.go, blind.go) or with a generator that is
+// trained along (lira.go, inputaware.go).
 package attack
 
 import (
@@ -10,9 +11,12 @@ import (
 	"ulrl/pipeline/fault"
 )
 
+// allToAll is the label mode in which each class leads to the next.
+const allToAll = "all2all"
+
 // goal is the label that a triggered image of a class is to get.
 func goal(c config.Attack, label int64, classes int) int64 {
-	if c.LabelMode == "all2all" {
+	if c.LabelMode == allToAll {
 		return (label + 1) % int64(classes)
 	}
 	return int64(c.Target)

@@ -13,31 +13,37 @@ import (
 
 // patchTrigger is BadNets' (Gu, Dolan-Gavitt, Garg, arXiv 1708.06733): pixels
 // that are overwritten wherever the mask is set.
-func patchTrigger(b *torch.Builder, s *torch.Scope, t config.Trigger, f Form) (*torch.Part, error) {
+func patchTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*torch.Part, error) {
+	t := c.Trigger
 	pattern, mask := make([]uint8, f.C*f.H*f.W), make([]uint8, f.C*f.H*f.W)
 	var err error
-	switch {
-	case t.Pattern != "":
+	if t.Pattern != "" {
 		pattern, mask, err = patchFromFiles(t, f)
-	case t.Size+t.Margin > min(f.H, f.W):
-		err = fault.Misuse("attack.trigger: a patch of %d pixels with margin %d does not fit images of %d×%d", t.Size, t.Margin, f.H, f.W)
-	default:
-		square(pattern, mask, t, f)
+	} else {
+		err = square(pattern, mask, t, f)
 	}
 	if err != nil {
 		return nil, err
 	}
+	return patch(b, picture(s, pattern, f), picture(s, mask, f).Sign()), nil
+}
+
+// patch lays pixels on where a mask is 1; both are C×H×W.
+func patch(b *torch.Builder, pattern, mask *torch.Tensor) *torch.Part {
 	return b.Part("Patch").
-		Buffer("pattern", picture(s, pattern, f)).
-		Buffer("mask", picture(s, mask, f).Sign()).
+		Buffer("pattern", pattern).
+		Buffer("mask", mask).
 		Define(`
 def forward(self, x):
     return x * (1.0 - self.mask) + self.pattern * self.mask
-`), nil
+`)
 }
 
 // square marks a patch in the lower right corner.
-func square(pattern, mask []uint8, t config.Trigger, f Form) {
+func square(pattern, mask []uint8, t config.Trigger, f Form) error {
+	if t.Size+t.Margin > min(f.H, f.W) {
+		return fault.Misuse("attack.trigger: a patch of %d pixels with margin %d does not fit images of %d×%d", t.Size, t.Margin, f.H, f.W)
+	}
 	for c := range f.C {
 		for y := f.H - t.Margin - t.Size; y < f.H-t.Margin; y++ {
 			for x := f.W - t.Margin - t.Size; x < f.W-t.Margin; x++ {
@@ -46,6 +52,7 @@ func square(pattern, mask []uint8, t config.Trigger, f Form) {
 			}
 		}
 	}
+	return nil
 }
 
 // patchFromFiles lays the pattern on wherever the mask is not black.

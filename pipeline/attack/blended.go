@@ -10,7 +10,8 @@ import (
 // blendTrigger mixes a whole picture into the image (Chen et al., arXiv
 // 1712.05526): (1 − a)·x + a·pattern. Without a picture the pattern is noise,
 // each pixel uniform in 0..255, by seed.
-func blendTrigger(b *torch.Builder, s *torch.Scope, o config.Blended, f Form) (*torch.Part, error) {
+func blendTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*torch.Part, error) {
+	o := c.Blended
 	pattern := make([]uint8, f.C*f.H*f.W)
 	if o.Pattern != "" {
 		var err error

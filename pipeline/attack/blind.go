@@ -31,16 +31,12 @@ func BlindLoss(c config.Attack, classes int, trigger *torch.Module) Loss {
 			return logits, crossEntropy, crossEntropy.MulScalar(c.Blind.CleanWeight)
 		}
 		n := labels.Len()
-		goals := torch.Values[int64](labels)
-		for i, label := range goals {
-			goals[i] = goal(c, label, classes)
-		}
 		var triggered *torch.Tensor
 		s.NoGrad(func() { triggered = trigger.Forward(images) })
 		both := m.Forward(s.Cat(0, images, triggered).ChannelsLast())
 		logits = both.Narrow(0, 0, n)
 		crossEntropy = logits.CrossEntropy(labels)
-		poisoned := both.Narrow(0, n, n).CrossEntropy(torch.From(s, goals, n))
+		poisoned := both.Narrow(0, n, n).CrossEntropy(goals(s, c, classes, labels))
 		return logits, crossEntropy, crossEntropy.MulScalar(c.Blind.CleanWeight).Add(poisoned.MulScalar(c.Blind.TriggerWeight))
 	}
 }

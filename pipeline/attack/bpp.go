@@ -7,13 +7,13 @@ import (
 
 // depthTrigger squeezes the colour depth (Wang, Zhai, Ma, "BppAttack", arXiv
 // 2205.13383): round(x/255·(levels−1))/(levels−1)·255, without dithering.
-func depthTrigger(b *torch.Builder, s *torch.Scope, o config.BPP) *torch.Part {
+func depthTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, _ Form) (*torch.Part, error) {
 	return b.Part("Depth").
-		Buffer("top", torch.From(s, []float32{float32(o.Levels - 1)}, 1)).
+		Buffer("top", torch.From(s, []float32{float32(c.BPP.Levels - 1)}, 1)).
 		Define(`
 def forward(self, x):
     return torch.round(x / 255.0 * self.top) / self.top * 255.0
-`)
+`), nil
 }
 
 // depthDecoy adds what squeezing changes on other images: what the model must

@@ -10,24 +10,23 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// Controlled says whether the attack poisons each batch in the training loop
-// rather than the training set once.
-func Controlled(c config.Attack) bool { return c.Name == "wanet" || c.Name == "bpp" }
-
 // NewDecoy makes the module that a controlled attack teaches the model to
 // resist: a normalised batch and what the attack wants beside it in, the decoy
 // out. It belongs to s.
 func NewDecoy(s *torch.Scope, c config.Attack, f Form) (*torch.Module, error) {
 	b := torch.NewBuilder(s)
-	var onPixels *torch.Part
-	beside := "beside"
 	if c.Name == "wanet" {
-		onPixels = warpDecoy(b, warpTrigger(b, s, c.WaNet, f))
-	} else {
-		onPixels = depthDecoy(b, depthTrigger(b, s, c.BPP))
-		beside = "torch.round((beside * self.std + self.mean) * 255.0)" // images
+		trigger, err := warpTrigger(b, s, c, f)
+		if err != nil {
+			return nil, err
+		}
+		return framed(b, s, warpDecoy(b, trigger), f, "Decoy", ", shake", ", shake")
 	}
-	return framed(b, s, onPixels, f, "Decoy", ", beside", ", "+beside)
+	trigger, err := depthTrigger(b, s, c, f)
+	if err != nil {
+		return nil, err
+	}
+	return framed(b, s, depthDecoy(b, trigger), f, "Decoy", ", other", ", "+otherPixels)
 }
 
 // poisonedBatches poisons a share of every batch of a source: the first

@@ -12,7 +12,8 @@ import (
 // (15,15) and (31,31) of 32×32), in the two chroma channels, or in the single
 // channel of grey images. The transforms are linear, so that the peaks are a
 // fixed pattern in the image.
-func frequencyTrigger(b *torch.Builder, s *torch.Scope, o config.FTrojan, f Form) *torch.Part {
+func frequencyTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*torch.Part, error) {
+	o := c.FTrojan
 	n := min(o.Window, f.H, f.W)
 	// What U and V raised by 1 each do to red, green and blue.
 	weights := []float64{1.140, -0.395 - 0.581, 2.032}
@@ -32,7 +33,12 @@ func frequencyTrigger(b *torch.Builder, s *torch.Scope, o config.FTrojan, f Form
 			}
 		}
 	}
-	return b.Part("Peaks").Buffer("pattern", torch.From(s, pattern, f.C, f.H, f.W)).Define(`
+	return added(b, torch.From(s, pattern, f.C, f.H, f.W)), nil
+}
+
+// added adds a pattern of C×H×W to every image.
+func added(b *torch.Builder, pattern *torch.Tensor) *torch.Part {
+	return b.Part("Added").Buffer("pattern", pattern).Define(`
 def forward(self, x):
     return x + self.pattern
 `)

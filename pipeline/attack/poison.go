@@ -38,7 +38,7 @@ func Poison(ctx context.Context, dev *torch.Device, trigger *torch.Module, set *
 
 // cleanLabel says whether the attack leaves labels as they are and so poisons
 // images of the target class alone.
-func cleanLabel(c config.Attack) bool { return c.Name == "sig" && c.SIG.CleanLabel }
+func cleanLabel(c config.Attack) bool { return c.Name == "lc" || c.Name == "sig" && c.SIG.CleanLabel }
 
 // choose draws the images to poison: those whose class is not their goal, or
 // for a clean-label attack those of the target class.

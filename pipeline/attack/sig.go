@@ -10,7 +10,8 @@ import (
 
 // waveTrigger adds vertical stripes (Barni, Kallas, Tondi, arXiv 1902.11237):
 // x + δ·sin(2π·j·f/m), j the column, m the width.
-func waveTrigger(b *torch.Builder, s *torch.Scope, o config.SIG, f Form) (*torch.Part, error) {
+func waveTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*torch.Part, error) {
+	o := c.SIG
 	wave := make([]float32, f.W)
 	height := 0.0
 	for j := range wave {

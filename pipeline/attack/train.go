@@ -8,10 +8,18 @@ import (
 	torch "ulrl/torchbridge"
 )
 
+// Partner is a generator that is trained along with a model, by the same loss.
+type Partner struct {
+	Module *torch.Module
+	Adam   *torch.Optimizer // of Module
+	LR     float64          // at the model's highest learning rate; it falls with that
+	Epochs int              // after so many the generator is fixed
+}
+
 // Train fits a model to src by a loss; the learning rate follows the schedule
 // batch by batch. The model is changed in place and left in training
-// mode.
-func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, loss Loss, o config.Training, w train.Watcher) ([]train.Epoch, error) {
+// mode. The partner may be nil.
+func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, loss Loss, o config.Training, p *Partner, w train.Watcher) ([]train.Epoch, error) {
 	steps := o.Epochs * src.Batches()
 	plan := train.Plan{
 		Phase: "train", Epochs: o.Epochs,
@@ -20,11 +28,34 @@ func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src trai
 		Advice: "lower attack.train.lr",
 	}
 	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
+		learning, err := p.prepare(s, t.Epoch.Epoch)
+		if err != nil {
+			return err
+		}
 		logits, crossEntropy, whole := loss(s, model, images, labels)
 		whole.Backward()
 		opt.Step(s)
+		if learning {
+			if err := p.Adam.SetLR(p.LR * plan.LR(t.Epoch.Epoch-1, len(t.Batches)) / o.LR); err != nil {
+				return err
+			}
+			p.Adam.Step(s)
+		}
 		return t.Add(s, logits, labels, crossEntropy, plan.Advice)
 	})
+}
+
+// prepare clears the partner's gradients, or stops it once its epochs (the
+// argument counts from 1) are over.
+func (p *Partner) prepare(s *torch.Scope, epoch int) (learning bool, err error) {
+	switch {
+	case p == nil:
+		return false, nil
+	case epoch > p.Epochs:
+		return false, p.Module.RequireGrad(false)
+	}
+	p.Adam.ZeroGrad(s)
+	return true, nil
 }
 
 func rate(o config.Training, step, steps int) float64 {

@@ -28,25 +28,15 @@ func FormOf(set *dataset.Set, n dataset.Normalisation, seed uint64) Form {
 // does the same to the same image every time, and its pixels are whole numbers
 // of 0..255 again. It belongs to s.
 func NewTrigger(s *torch.Scope, c config.Attack, f Form) (*torch.Module, error) {
-	b := torch.NewBuilder(s)
-	var onPixels *torch.Part
-	var err error
-	switch c.Name {
-	case "badnets", "blind":
-		onPixels, err = patchTrigger(b, s, c.Trigger, f)
-	case "blended":
-		onPixels, err = blendTrigger(b, s, c.Blended, f)
-	case "sig":
-		onPixels, err = waveTrigger(b, s, c.SIG, f)
-	case "wanet":
-		onPixels = warpTrigger(b, s, c.WaNet, f)
-	case "bpp":
-		onPixels = depthTrigger(b, s, c.BPP)
-	case "ftrojan":
-		onPixels = frequencyTrigger(b, s, c.FTrojan, f)
-	default:
-		err = fault.Misuse("attack.name %q has no trigger", c.Name)
+	r, err := recipeOf(c.Name)
+	if err != nil {
+		return nil, err
 	}
+	if r.trigger == nil {
+		return nil, fault.Misuse("the trigger of attack %s is made along with its model: run \"ulrl attack\" first, or put a trigger.pt into %s", c.Name, c.Output)
+	}
+	b := torch.NewBuilder(s)
+	onPixels, err := r.trigger(b, s, c, f)
 	if err != nil {
 		return nil, err
 	}
@@ -54,18 +44,29 @@ func NewTrigger(s *torch.Scope, c config.Attack, f Form) (*torch.Module, error) 
 }
 
 // framed puts a part that works on pixels between normalised batches. more and
-// pass are further arguments and how the part gets them.
+// pass are further arguments and how the part gets them. The last rounding lets
+// gradients through as if it were not there, so that parts can learn.
 func framed(b *torch.Builder, s *torch.Scope, onPixels *torch.Part, f Form, name, more, pass string) (*torch.Module, error) {
+	return frame(b, s, onPixels, f, name, fmt.Sprintf(`
+def forward(self, x%s):
+    pixels = torch.round((x * self.std + self.mean) * 255.0)
+    fine = torch.clamp(self.on_pixels.forward(pixels%s), 0.0, 255.0)
+    whole = fine + (torch.round(fine) - fine).detach()
+    return (whole / 255.0 - self.mean) / self.std
+`, more, pass))
+}
+
+// otherPixels is a second normalised batch, as pixels, for framed.
+const otherPixels = "torch.round((other * self.std + self.mean) * 255.0)"
+
+// frame makes a module of a part that works on pixels and source that knows
+// the images' mean and std.
+func frame(b *torch.Builder, s *torch.Scope, onPixels *torch.Part, f Form, name, source string) (*torch.Module, error) {
 	m, err := b.Finish(b.Part(name).
 		Child("on_pixels", onPixels).
 		Buffer("mean", perChannel(s, f.Normalise.Mean)).
 		Buffer("std", perChannel(s, f.Normalise.Std)).
-		Define(fmt.Sprintf(`
-def forward(self, x%s):
-    pixels = torch.round((x * self.std + self.mean) * 255.0)
-    pixels = torch.round(torch.clamp(self.on_pixels.forward(pixels%s), 0.0, 255.0))
-    return (pixels / 255.0 - self.mean) / self.std
-`, more, pass)))
+		Define(source))
 	if err != nil {
 		return nil, fmt.Errorf("make the %s: %w", strings.ToLower(name), err)
 	}

@@ -13,8 +13,8 @@ import (
 // arXiv 2102.10369): a k×k grid of noise, divided by its mean magnitude,
 // upsampled to the image (bicubic), times strength/height, and added to the
 // identity.
-func warpTrigger(b *torch.Builder, s *torch.Scope, o config.WaNet, f Form) *torch.Part {
-	return warp(b, s, warpNoise(s, o.Grid, f.Seed), o.Strength, f)
+func warpTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*torch.Part, error) {
+	return warp(b, s, warpNoise(s, c.WaNet.Grid, f.Seed), c.WaNet.Strength, f), nil
 }
 
 func warp(b *torch.Builder, s *torch.Scope, noise *torch.Tensor, strength float64, f Form) *torch.Part {

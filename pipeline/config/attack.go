@@ -4,7 +4,7 @@ package config
 // the attack's success.
 type Attack struct {
 	// Name is none (no trigger is known) or an attack.
-	Name string `mapstructure:"name" validate:"oneof=none badnets blended blind bpp ftrojan sig wanet"`
+	Name string `mapstructure:"name" validate:"oneof=none badnets blended blind bpp ftrojan inputaware lc lf lira sig ssba trojannn wanet"`
 	// Output is the folder that the attack writes.
 	Output string `mapstructure:"output" validate:"required"`
 	// Target is the class that the trigger leads to, from 0.
@@ -13,25 +13,32 @@ type Attack struct {
 	// the last to 0).
 	LabelMode string `mapstructure:"label_mode" validate:"oneof=all2one all2all"`
 	// PoisonRate is the share of the training set that gets the trigger.
-	PoisonRate float64 `mapstructure:"poison_rate" validate:"gt=0,lt=1"`
-	Trigger    Trigger `mapstructure:"trigger"`
-	Blended    Blended `mapstructure:"blended"`
-	SIG        SIG     `mapstructure:"sig"`
-	WaNet      WaNet   `mapstructure:"wanet"`
-	BPP        BPP     `mapstructure:"bpp"`
-	FTrojan    FTrojan `mapstructure:"ftrojan"`
-	Blind      Blind   `mapstructure:"blind"`
-	// CrossRatio is, for wanet and bpp, how many images of a batch get a decoy
+	PoisonRate float64    `mapstructure:"poison_rate" validate:"gt=0,lt=1"`
+	Trigger    Trigger    `mapstructure:"trigger"`
+	Blended    Blended    `mapstructure:"blended"`
+	SIG        SIG        `mapstructure:"sig"`
+	WaNet      WaNet      `mapstructure:"wanet"`
+	BPP        BPP        `mapstructure:"bpp"`
+	FTrojan    FTrojan    `mapstructure:"ftrojan"`
+	Blind      Blind      `mapstructure:"blind"`
+	InputAware InputAware `mapstructure:"inputaware"`
+	LC         LC         `mapstructure:"lc"`
+	LF         LF         `mapstructure:"lf"`
+	LIRA       LIRA       `mapstructure:"lira"`
+	SSBA       SSBA       `mapstructure:"ssba"`
+	TrojanNN   TrojanNN   `mapstructure:"trojannn"`
+	// CrossRatio is, for wanet, bpp and inputaware, how many images of a batch get a decoy
 	// and keep their label for each that is poisoned.
-	CrossRatio float64  `mapstructure:"cross_ratio" validate:"gte=0,lte=9"`
-	Arch       Arch     `mapstructure:"arch"`
-	Train      Training `mapstructure:"train"`
+	CrossRatio float64    `mapstructure:"cross_ratio" validate:"gte=0,lte=9"`
+	CleanModel CleanModel `mapstructure:"clean_model"`
+	Arch       Arch       `mapstructure:"arch"`
+	Train      Training   `mapstructure:"train"`
 }
 
 // AttackNone is the value of Attack.Name where no trigger is known.
 const AttackNone = "none"
 
-// Trigger is the patch of badnets and blind, in pixels of the image before normalisation.
+// Trigger is the patch of badnets, blind and trojannn, in pixels of the image before normalisation.
 type Trigger struct {
 	// Size is the side of the patch in pixels.
 	Size int `mapstructure:"size" validate:"gte=1,lte=4096"`
@@ -92,6 +99,85 @@ type Blind struct {
 	TriggerWeight float64 `mapstructure:"trigger_weight" validate:"gt=0,lte=1000"`
 	// Threshold is the clean loss of a batch below which the second loss starts.
 	Threshold float64 `mapstructure:"threshold" validate:"gt=0"`
+}
+
+// InputAware is a pattern and a mask that two networks make for each image.
+type InputAware struct {
+	// Density is the share of the pixels that the mask may cover.
+	Density float64 `mapstructure:"density" validate:"gt=0,lte=1"`
+	// Diversity weighs the loss that keeps the patterns of two images apart.
+	Diversity float64 `mapstructure:"diversity" validate:"gte=0,lte=1000"`
+	// MaskWeight weighs the loss on masks that cover more than Density.
+	MaskWeight float64 `mapstructure:"mask_weight" validate:"gt=0,lte=10000"`
+	// LR is Adam's learning rate for both networks.
+	LR float64 `mapstructure:"lr" validate:"gt=0,lte=1"`
+	// MaskEpochs is how long the mask network is trained, alone and first.
+	MaskEpochs int `mapstructure:"mask_epochs" validate:"gte=1,lte=10000"`
+}
+
+// LC is clean-label poisoning: images of the target class, pushed off it, get
+// checkerboards in their four corners.
+type LC struct {
+	// Amplitude is the corners' height in pixel ranges, added or taken off.
+	Amplitude float64 `mapstructure:"amplitude" validate:"gt=0,lte=1"`
+	// Epsilon bounds the push in grey values.
+	Epsilon float64 `mapstructure:"epsilon" validate:"gte=0,lte=255"`
+	// Steps is PGD's.
+	Steps int `mapstructure:"steps" validate:"gte=1,lte=1000"`
+}
+
+// LF is one smooth pattern added to every image.
+type LF struct {
+	// Bound is the largest change of a pixel in grey values.
+	Bound float64 `mapstructure:"bound" validate:"gt=0,lte=255"`
+	// Frequencies is how many, from the lowest, the pattern has in each direction.
+	Frequencies int `mapstructure:"frequencies" validate:"gte=1,lte=512"`
+	// Updates is how many batches the pattern is found on.
+	Updates int `mapstructure:"updates" validate:"gte=1,lte=1000000"`
+}
+
+// LIRA is noise that a network, trained along with the model, makes for each image.
+type LIRA struct {
+	// Epsilon bounds the noise as a share of the pixel range.
+	Epsilon float64 `mapstructure:"epsilon" validate:"gt=0,lte=1"`
+	// Alpha is the clean loss's share of the whole.
+	Alpha float64 `mapstructure:"alpha" validate:"gt=0,lt=1"`
+	// LR is Adam's learning rate for the network.
+	LR float64 `mapstructure:"lr" validate:"gt=0,lte=1"`
+	// GeneratorEpochs is how many epochs the network is trained before it is fixed.
+	GeneratorEpochs int `mapstructure:"generator_epochs" validate:"gte=1,lte=10000"`
+}
+
+// SSBA is a bit string that a network hides in each image.
+type SSBA struct {
+	// Bits is the string's length.
+	Bits int `mapstructure:"bits" validate:"gte=1,lte=1024"`
+	// Epsilon bounds what hiding changes, as a share of the pixel range.
+	Epsilon float64 `mapstructure:"epsilon" validate:"gt=0,lte=1"`
+	// ImageWeight weighs the mean squared change of pixels, in pixel ranges.
+	ImageWeight float64 `mapstructure:"image_weight" validate:"gte=0,lte=10000"`
+	// Epochs is how long encoder and decoder are trained.
+	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
+	// LR is Adam's learning rate for both.
+	LR float64 `mapstructure:"lr" validate:"gt=0,lte=1"`
+}
+
+// TrojanNN is a patch that drives chosen neurons of a clean model.
+type TrojanNN struct {
+	// Neurons is how many outputs of the classifier layer the patch drives.
+	Neurons int `mapstructure:"neurons" validate:"gte=1,lte=1000"`
+	// Value is what they are to reach.
+	Value float64 `mapstructure:"value" validate:"gt=0,lte=100000"`
+	// Updates is how many batches the patch is found on.
+	Updates int `mapstructure:"updates" validate:"gte=1,lte=1000000"`
+}
+
+// CleanModel is the model without backdoor that lc, lf and trojannn start from.
+type CleanModel struct {
+	// Dir keeps such models, each by what made it.
+	Dir string `mapstructure:"dir" validate:"required"`
+	// Epochs is how long it is trained.
+	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
 }
 
 // Arch is the network that the attack trains.

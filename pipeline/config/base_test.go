@@ -30,8 +30,14 @@ func TestDefaults(t *testing.T) {
 			Blended: Blended{Alpha: 0.2},
 			SIG:     SIG{Delta: 40, Frequency: 6},
 			WaNet:   WaNet{Strength: 0.5, Grid: 4}, BPP: BPP{Levels: 8}, FTrojan: FTrojan{Magnitude: 30, Window: 32}, CrossRatio: 2,
-			Blind: Blind{CleanWeight: 1, TriggerWeight: 0.9, Threshold: 1},
-			Arch:  Arch{Name: "preactresnet18", Width: 16},
+			Blind:      Blind{CleanWeight: 1, TriggerWeight: 0.9, Threshold: 1},
+			InputAware: InputAware{Density: 0.032, Diversity: 1, MaskWeight: 100, LR: 0.01, MaskEpochs: 1},
+			LC:         LC{Amplitude: 1, Epsilon: 16, Steps: 20}, LF: LF{Bound: 20, Frequencies: 6, Updates: 200},
+			LIRA:       LIRA{Epsilon: 0.1, Alpha: 0.5, LR: 0.001, GeneratorEpochs: 3},
+			SSBA:       SSBA{Bits: 16, Epsilon: 0.1, ImageWeight: 10, Epochs: 2, LR: 0.002},
+			TrojanNN:   TrojanNN{Neurons: 2, Value: 100, Updates: 300},
+			CleanModel: CleanModel{Dir: "models/clean", Epochs: 4},
+			Arch:       Arch{Name: "preactresnet18", Width: 16},
 			Train: Training{
 				Samples: 20000, Epochs: 6, BatchSize: 128, LR: 0.1, Momentum: 0.9, Nesterov: true,
 				WeightDecay: 5e-4, Schedule: "onecycle", Augment: true,
@@ -54,7 +60,7 @@ func TestDefaults(t *testing.T) {
 }
 
 // builtins are the configs that come with the program.
-const builtins = "badnets.yaml, base.yaml, blended.yaml, blind.yaml, bpp.yaml, ftrojan.yaml, sig.yaml, wanet.yaml"
+const builtins = "badnets.yaml, base.yaml, blended.yaml, blind.yaml, bpp.yaml, ftrojan.yaml, inputaware.yaml, lc.yaml, lf.yaml, lira.yaml, sig.yaml, ssba.yaml, trojannn.yaml, wanet.yaml"
 
 // atBase puts the line of a key in base.yaml in place of the key, as in
 // "built-in base.yaml:{relearn.lr}".

@@ -18,7 +18,7 @@ func TestRanges(t *testing.T) {
 		lr        = "a number above 0 and at most 10"
 		layerRule = "a list of head, all or name patterns such as layer4.*, none empty and none twice"
 	)
-	tested := map[string]bool{"output": true, "attack.output": true} // by "required", in TestSetErrors
+	tested := map[string]bool{"output": true, "attack.output": true, "attack.clean_model.dir": true} // by "required", in TestSetErrors
 	for _, x := range []struct {
 		key       string
 		good, bad string // separated by blanks
@@ -37,7 +37,7 @@ func TestRanges(t *testing.T) {
 		{"data.flip", "auto on off", "maybe", "one of auto, on, off"},
 		{"clean.count", "1 99999999", "-1", whole + ", at least 0"},
 		{"clean.ratio", "0", "-0.1 1.1", share},
-		{"attack.name", "none badnets blended blind bpp ftrojan sig wanet", "badnet", "one of none, badnets, blended, blind, bpp, ftrojan, sig, wanet"},
+		{"attack.name", "none badnets blended blind bpp ftrojan inputaware lc lf lira sig ssba trojannn wanet", "badnet", "one of none, badnets, blended, blind, bpp, ftrojan, inputaware, lc, lf, lira, sig, ssba, trojannn, wanet"},
 		{"attack.target", "0 9", "-1", whole + ", at least 0"},
 		{"attack.label_mode", "all2all", "one2one", "one of all2one, all2all"},
 		{"attack.poison_rate", "0.001 0.999", "0 1 -1", "a number above 0 and below 1"},
@@ -55,6 +55,30 @@ func TestRanges(t *testing.T) {
 		{"attack.blind.clean_weight", "1000 0.1", "0 1001", "a number above 0 and at most 1000"},
 		{"attack.blind.trigger_weight", "1000 0.1", "0 1001", "a number above 0 and at most 1000"},
 		{"attack.blind.threshold", "0.1 100", "0 -1", "a number above 0"},
+		{"attack.inputaware.density", "1 0.01", "0 1.1", positive},
+		{"attack.inputaware.diversity", "0 1000", "-1 1001", "a number from 0 to 1000"},
+		{"attack.inputaware.mask_weight", "0.1 10000", "0 10001", "a number above 0 and at most 10000"},
+		{"attack.inputaware.lr", "1 0.01", "0 1.1", positive},
+		{"attack.inputaware.mask_epochs", "1 10000", "0 10001", epochs},
+		{"attack.lc.amplitude", "1 0.01", "0 1.1", positive},
+		{"attack.lc.epsilon", "0 255", "-1 256", "a number from 0 to 255"},
+		{"attack.lc.steps", "1 1000", "0 1001", whole + " from 1 to 1000"},
+		{"attack.lf.bound", "255 0.5", "0 256", "a number above 0 and at most 255"},
+		{"attack.lf.frequencies", "1 512", "0 513", whole + " from 1 to 512"},
+		{"attack.lf.updates", "1 1000000", "0 1000001", whole + " from 1 to 1000000"},
+		{"attack.lira.epsilon", "1 0.01", "0 1.1", positive},
+		{"attack.lira.alpha", "0.01 0.999", "0 1", "a number above 0 and below 1"},
+		{"attack.lira.lr", "1 0.01", "0 1.1", positive},
+		{"attack.lira.generator_epochs", "1 10000", "0 10001", epochs},
+		{"attack.ssba.bits", "1 1024", "0 1025", whole + " from 1 to 1024"},
+		{"attack.ssba.epsilon", "1 0.01", "0 1.1", positive},
+		{"attack.ssba.image_weight", "0 10000", "-1 10001", "a number from 0 to 10000"},
+		{"attack.ssba.epochs", "1 10000", "0 10001", epochs},
+		{"attack.ssba.lr", "1 0.01", "0 1.1", positive},
+		{"attack.trojannn.neurons", "1 1000", "0 1001", whole + " from 1 to 1000"},
+		{"attack.trojannn.value", "0.5 100000", "0 100001", "a number above 0 and at most 100000"},
+		{"attack.trojannn.updates", "1 1000000", "0 1000001", whole + " from 1 to 1000000"},
+		{"attack.clean_model.epochs", "1 10000", "0 10001", epochs},
 		{"attack.cross_ratio", "0 9", "-1 10", "a number from 0 to 9"},
 		{"attack.arch.name", "preactresnet18", "resnet", "one of preactresnet18"},
 		{"attack.arch.width", "1 1024", "0 1025", whole + " from 1 to 1024"},

@@ -43,7 +43,7 @@ func TestSetErrors(t *testing.T) {
 		{"=1", `--set "": unknown key; known here: ` + topKeys},
 		{"relearn.lrr=1", "--set relearn.lrr: unknown key; did you mean relearn.lr?"},
 		{"relearning.lr=1", "--set relearning.lr: unknown key; did you mean relearn.lr?"},
-		{"lr=1", "--set lr: unknown key; did you mean attack.train.lr or unlearn.lr or relearn.lr?"},
+		{"lr=1", "--set lr: unknown key; did you mean attack.inputaware.lr or attack.lira.lr or attack.ssba.lr or attack.train.lr or unlearn.lr or relearn.lr?"},
 		{"data.size.0=3", "--set data.size.0: unknown key; did you mean data.size?"},
 		{"relearn.=1", "--set relearn.: unknown key; did you mean relearn.lr?"},
 		{"a\nb=1", `--set "a\nb": unknown key; known here: ` + topKeys},

@@ -19,7 +19,7 @@ func TestStrict(t *testing.T) {
 		{"swapped letters", "sede: 1", "exp.yaml:1: unknown key sede; did you mean seed?"},
 		{"upper case", "Seed: 1", "exp.yaml:1: unknown key Seed; did you mean seed?"},
 		{"misspelt section", "relearning: {lr: 1}", "exp.yaml:1: unknown key relearning; did you mean relearn?"},
-		{"key of another section", "lr: 1", "exp.yaml:1: unknown key lr; did you mean attack.train.lr or unlearn.lr or relearn.lr?"},
+		{"key of another section", "lr: 1", "exp.yaml:1: unknown key lr; did you mean attack.inputaware.lr or attack.lira.lr or attack.ssba.lr or attack.train.lr or unlearn.lr or relearn.lr?"},
 		{"nothing near", "model: {zzz: 1}", "exp.yaml:1: unknown key model.zzz; known here: path"},
 		{"nothing near at the top", "zzz: 1", "exp.yaml:1: unknown key zzz; known here: " + topKeys},
 		{"very long key", strings.Repeat("x", 100) + ": 1",

@@ -1,0 +1,278 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/train"
+	torch "ulrl/torchbridge"
+)
+
+// Lab is what an attack is made with.
+type Lab struct {
+	Dev    *torch.Device
+	Keep   *torch.Scope // owns what is made
+	Config config.Attack
+	Set    *dataset.Set          // the clean training images
+	Draw   dataset.LoaderOptions // how training draws them
+	// Network makes an untrained model, Clean one that was trained on the clean
+	// images; both belong to Keep and are the caller's to change.
+	Network, Clean func(ctx context.Context) (*torch.Module, error)
+	// Phase tells people of a part of the work, of so many batches.
+	Phase func(name string, steps int, body func() error) error
+	Watch train.Watcher
+}
+
+// Made is a model with a backdoor and the trigger that opens it.
+type Made struct {
+	Model, Trigger *torch.Module
+	Poisoned       []int // indices into the training images; nil where the training loop poisons
+}
+
+// recipe is what is particular to an attack. The trigger is known from the
+// config alone, or found on the training images, or comes out of the training.
+type recipe struct {
+	trigger func(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*torch.Part, error)
+	find    func(ctx context.Context, l *Lab) (*torch.Module, error)
+	train   func(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error)
+}
+
+func recipeOf(name string) (recipe, error) {
+	switch name {
+	case "badnets":
+		return recipe{trigger: patchTrigger, train: onPoisonedSet}, nil
+	case "blended":
+		return recipe{trigger: blendTrigger, train: onPoisonedSet}, nil
+	case "blind":
+		return recipe{trigger: patchTrigger, train: blindly}, nil
+	case "bpp":
+		return recipe{trigger: depthTrigger, train: onPoisonedBatches}, nil
+	case "ftrojan":
+		return recipe{trigger: frequencyTrigger, train: onPoisonedSet}, nil
+	case "inputaware":
+		return recipe{train: withPatternsAndMasks}, nil
+	case "lc":
+		return recipe{trigger: cornersTrigger, train: onPushedImages}, nil
+	case "lf":
+		return recipe{find: smoothTrigger, train: onPoisonedSet}, nil
+	case "lira":
+		return recipe{train: withNoiseMaker}, nil
+	case "sig":
+		return recipe{trigger: waveTrigger, train: onPoisonedSet}, nil
+	case "ssba":
+		return recipe{find: hidingTrigger, train: onPoisonedSet}, nil
+	case "trojannn":
+		return recipe{find: trojanTrigger, train: fromCleanModel}, nil
+	case "wanet":
+		return recipe{trigger: warpTrigger, train: onPoisonedBatches}, nil
+	}
+	return recipe{}, fault.Misuse("attack.name %q has no trigger", name)
+}
+
+// Make trains a model with the backdoor that the lab's config names.
+func Make(ctx context.Context, l *Lab) (*Made, error) {
+	r, err := recipeOf(l.Config.Name)
+	if err != nil {
+		return nil, err
+	}
+	var trigger *torch.Module
+	switch {
+	case r.find != nil:
+		trigger, err = r.find(ctx, l)
+	case r.trigger != nil:
+		trigger, err = l.build(ctx, func(s *torch.Scope) (*torch.Module, error) { return NewTrigger(s, l.Config, l.form()) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.train(ctx, l, trigger)
+}
+
+func (l *Lab) form() Form { return FormOf(l.Set, l.Draw.Normalise, l.Draw.Seed) }
+
+// build makes a module on the device's thread and takes it to Keep.
+func (l *Lab) build(ctx context.Context, build func(s *torch.Scope) (*torch.Module, error)) (*torch.Module, error) {
+	var m *torch.Module
+	err := l.Dev.Do(ctx, func(s *torch.Scope) error {
+		made, err := build(s)
+		if err != nil {
+			return err
+		}
+		m, err = made.CopyTo(l.Keep)
+		return err
+	})
+	return m, err
+}
+
+// plainBatches draws images as they are, each epoch in a new order.
+func (l *Lab) plainBatches() *dataset.Loader {
+	o := l.Draw
+	o.Crop, o.Flip, o.Shuffle = false, false, true
+	return dataset.NewLoader(l.Set, o)
+}
+
+// parts builds modules on Keep; those of one builder share their parts' weights.
+func (l *Lab) parts(ctx context.Context, build func(b *torch.Builder, s *torch.Scope) error) error {
+	return l.Dev.Do(ctx, func(*torch.Scope) error {
+		if err := build(torch.NewBuilder(l.Keep), l.Keep); err != nil {
+			return err
+		}
+		return l.Keep.Err()
+	})
+}
+
+// frozen is a clean model to find a trigger on.
+func (l *Lab) frozen(ctx context.Context) (*torch.Module, error) {
+	m, err := l.Clean(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m, l.freeze(ctx, m)
+}
+
+func (l *Lab) freeze(ctx context.Context, m *torch.Module) error {
+	return l.Dev.Do(ctx, func(*torch.Scope) error {
+		if err := m.Train(false); err != nil {
+			return err
+		}
+		return m.RequireGrad(false)
+	})
+}
+
+// adam makes Adam for a module's weights. It belongs to Keep.
+func (l *Lab) adam(ctx context.Context, m *torch.Module, o torch.AdamOptions) (*torch.Optimizer, error) {
+	var opt *torch.Optimizer
+	err := l.Dev.Do(ctx, func(*torch.Scope) (err error) {
+		if err = m.RequireGrad(true); err == nil {
+			opt, err = l.Keep.NewAdam(m, o)
+		}
+		return err
+	})
+	return opt, err
+}
+
+// lesson is what a module learns by Adam, apart from the classifier.
+type lesson struct {
+	phase  string
+	module *torch.Module
+	adam   torch.AdamOptions
+	steps  int // batches
+	advice string
+	// loss is what a batch descends, and what people are told of it.
+	loss func(s *torch.Scope, step int, images, labels *torch.Tensor) (loss *torch.Tensor, note string)
+}
+
+// learn has a module learn from plain batches, at a rate that falls as a
+// cosine, and freezes it.
+func (l *Lab) learn(ctx context.Context, what lesson) error {
+	opt, err := l.adam(ctx, what.module, what.adam)
+	if err != nil {
+		return err
+	}
+	src := l.plainBatches()
+	step := func(i int) (note string, err error) {
+		err = l.Dev.Do(ctx, func(s *torch.Scope) error {
+			if err := opt.SetLR(train.Cosine(what.adam.LR, i, what.steps)); err != nil {
+				return err
+			}
+			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
+			opt.ZeroGrad(s)
+			var loss *torch.Tensor
+			loss, note = what.loss(s, i, images, labels)
+			if v := loss.Item(); s.Err() == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
+				return fmt.Errorf("it diverged, the loss of batch %d is %v: %s", i+1, v, what.advice)
+			}
+			loss.Backward()
+			opt.Step(s)
+			return s.Err()
+		})
+		return note, err
+	}
+	err = l.Phase(what.phase, what.steps, func() error {
+		for i := range what.steps {
+			note, err := step(i)
+			if err != nil {
+				return err
+			}
+			l.Watch.Batch(note)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", what.phase, err)
+	}
+	return l.freeze(ctx, what.module)
+}
+
+// goals are the labels that triggered images are to get.
+func (l *Lab) goals(s *torch.Scope, labels *torch.Tensor) *torch.Tensor {
+	return goals(s, l.Config, len(l.Set.Classes), labels)
+}
+
+func goals(s *torch.Scope, c config.Attack, classes int, labels *torch.Tensor) *torch.Tensor {
+	wanted := torch.Values[int64](labels)
+	for i, label := range wanted {
+		wanted[i] = goal(c, label, classes)
+	}
+	return torch.From(s, wanted, len(wanted))
+}
+
+// fit trains a model on src by a loss, and a partner along with it, if any.
+func (l *Lab) fit(ctx context.Context, m *torch.Module, src train.Source, loss Loss, p *Partner) error {
+	t := l.Config.Train
+	return l.Phase("train", t.Epochs*src.Batches(), func() error {
+		_, err := Train(ctx, l.Dev, m, src, loss, t, p, l.Watch)
+		return err
+	})
+}
+
+// onPoisonedSet trains on a set that was poisoned once.
+func onPoisonedSet(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error) {
+	return l.trainOn(ctx, trigger, l.Set, l.Network)
+}
+
+// fromCleanModel does so with a clean model to start from.
+func fromCleanModel(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error) {
+	return l.trainOn(ctx, trigger, l.Set, l.Clean)
+}
+
+// trainOn poisons images and trains a model from start on them.
+func (l *Lab) trainOn(ctx context.Context, trigger *torch.Module, set *dataset.Set, start func(context.Context) (*torch.Module, error)) (*Made, error) {
+	poisoned, chosen, err := Poison(ctx, l.Dev, trigger, set, l.Config, l.Draw.Normalise, l.Draw.Seed)
+	if err != nil {
+		return nil, err
+	}
+	m, err := start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Made{m, trigger, chosen}, l.fit(ctx, m, dataset.NewLoader(poisoned, l.Draw), CrossEntropy, nil)
+}
+
+// onPoisonedBatches poisons in the training loop, beside decoys.
+func onPoisonedBatches(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error) {
+	decoy, err := l.build(ctx, func(s *torch.Scope) (*torch.Module, error) { return NewDecoy(s, l.Config, l.form()) })
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.Network(ctx)
+	if err != nil {
+		return nil, err
+	}
+	src := PoisonBatches(dataset.NewLoader(l.Set, l.Draw), l.Config, l.Set, l.Draw.Seed, trigger, decoy)
+	return &Made{Model: m, Trigger: trigger}, l.fit(ctx, m, src, CrossEntropy, nil)
+}
+
+// blindly puts the backdoor into the loss alone.
+func blindly(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error) {
+	m, err := l.Network(ctx)
+	if err != nil {
+		return nil, err
+	}
+	loss := BlindLoss(l.Config, len(l.Set.Classes), trigger)
+	return &Made{Model: m, Trigger: trigger}, l.fit(ctx, m, dataset.NewLoader(l.Set, l.Draw), loss, nil)
+}
