@@ -3,7 +3,9 @@ package attack
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"strings"
 
 	"ulrl/pipeline/zoo"
 	torch "ulrl/torchbridge"
@@ -12,6 +14,9 @@ import (
 // generatorWidth is the channels of the first layer of the networks that make
 // triggers.
 const generatorWidth = 16
+
+// A message is spread over planes of side×side cells, upsampled to the image.
+const messagePlanes, messageSide = 4, 8
 
 // hidingTrigger trains an encoder that hides a bit string in an image and a
 // decoder that reads it (Li et al., "Invisible Backdoor Attack with
@@ -26,19 +31,25 @@ func hidingTrigger(ctx context.Context, l *Lab) (*torch.Module, error) {
 		for i := range secret {
 			secret[i] = float32(rng.IntN(2))
 		}
-		n := zoo.ImageNet{In: f.C + o.Bits, Out: f.C, H: f.H, W: f.W, Width: generatorWidth, Seed: f.Seed}
+		n := zoo.ImageNet{In: f.C + messagePlanes, Out: f.C, H: f.H, W: f.W, Width: generatorWidth, Seed: f.Seed}
+		message := make([]float32, o.Bits*messagePlanes*messageSide*messageSide)
+		for i := range message {
+			message[i] = float32(rng.NormFloat64() / math.Sqrt(float64(o.Bits)))
+		}
 		encoder := b.Part("Encoder").
+			Parameter("message", torch.From(s, message, o.Bits, len(message)/o.Bits)).
 			Child("painter", zoo.Painter(b, s, n)).
 			Buffer("range", torch.From(s, []float32{float32(255 * o.Epsilon)}, 1)).
 			Buffer("secret", torch.From(s, secret, 1, o.Bits)).
-			Define(`
+			Define(strings.NewReplacer("PLANES", fmt.Sprint(messagePlanes), "SIDE", fmt.Sprint(messageSide)).Replace(`
 def change(self, x, bits):
-    planes = (bits - 0.5).unsqueeze(2).unsqueeze(3).expand([x.size(0), bits.size(1), x.size(2), x.size(3)])
+    spread = torch.matmul(bits * 2.0 - 1.0, self.message).view([-1, PLANES, SIDE, SIDE])
+    planes = torch.upsample_nearest2d(spread.expand([x.size(0), -1, -1, -1]), [x.size(2), x.size(3)])
     return self.range * torch.tanh(self.painter.forward(torch.cat([x / 255.0 - 0.5, planes], 1)))
 
 def forward(self, x):
     return x + self.change(x, self.secret)
-`)
+`))
 		if trigger, err = framed(b, s, encoder, f, "Trigger", "", ""); err != nil {
 			return err
 		}
@@ -51,7 +62,6 @@ def forward(self, x):
 def forward(self, x, bits):
     change = self.encoder.change(x, bits)
     hidden = torch.clamp(x + change, 0.0, 255.0)
-    hidden = hidden + (torch.round(hidden) - hidden).detach()
     read = self.reader.forward(hidden / 255.0 - 0.5)
     unread = torch.binary_cross_entropy_with_logits(read, bits)
     seen = torch.mean(torch.pow(change / 255.0, 2))

@@ -34,7 +34,7 @@ func TestDefaults(t *testing.T) {
 			InputAware: InputAware{Density: 0.032, Diversity: 1, MaskWeight: 100, LR: 0.01, MaskEpochs: 1},
 			LC:         LC{Amplitude: 1, Epsilon: 16, Steps: 20}, LF: LF{Bound: 20, Frequencies: 6, Updates: 200},
 			LIRA:       LIRA{Epsilon: 0.1, Alpha: 0.5, LR: 0.001, GeneratorEpochs: 3},
-			SSBA:       SSBA{Bits: 16, Epsilon: 0.1, ImageWeight: 10, Epochs: 2, LR: 0.002},
+			SSBA:       SSBA{Bits: 16, Epsilon: 0.1, ImageWeight: 10, Epochs: 2, LR: 0.01},
 			TrojanNN:   TrojanNN{Neurons: 2, Value: 100, Updates: 300},
 			CleanModel: CleanModel{Dir: "models/clean", Epochs: 4},
 			Arch:       Arch{Name: "preactresnet18", Width: 16},

@@ -8,11 +8,13 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// ImageNet is a small network over images, with biases and without BatchNorm.
+// ImageNet is a small network over images. Each image is normalised on its own
+// (GroupNorm): what it becomes does not hang on the rest of its batch, and a
+// fresh network's signal does not fade from layer to layer.
 type ImageNet struct {
 	In, Out int // channels, or for a Reader values, that go in and come out
 	H, W    int // of the images
-	Width   int // channels of the first layer
+	Width   int // channels of the first layer, a multiple of 4
 	Seed    uint64
 }
 
@@ -22,17 +24,17 @@ type ImageNet struct {
 func Painter(b *torch.Builder, s *torch.Scope, n ImageNet) *torch.Part {
 	m := &maker{b: b, s: s, rng: rand.New(rand.NewPCG(n.Seed, 0x7061696e74))}
 	return b.Part("Painter").
-		Child("down1", m.convBias(n.In, n.Width, 1)).
-		Child("down2", m.convBias(n.Width, 2*n.Width, 2)).
-		Child("middle", m.convBias(2*n.Width, 2*n.Width, 1)).
-		Child("up", m.convBias(3*n.Width, n.Width, 1)).
+		Child("down1", m.normed(n.In, n.Width, 1)).
+		Child("down2", m.normed(n.Width, 2*n.Width, 2)).
+		Child("middle", m.normed(2*n.Width, 2*n.Width, 1)).
+		Child("up", m.normed(3*n.Width, n.Width, 1)).
 		Child("out", m.convBias(n.Width, n.Out, 1)).
 		Define(fmt.Sprintf(`
 def forward(self, x):
-    fine = torch.relu(self.down1.forward(x))
-    coarse = torch.relu(self.middle.forward(torch.relu(self.down2.forward(fine))))
+    fine = self.down1.forward(x)
+    coarse = self.middle.forward(self.down2.forward(fine))
     both = torch.cat([fine, torch.upsample_nearest2d(coarse, [%d, %d])], 1)
-    return self.out.forward(torch.relu(self.up.forward(both)))
+    return self.out.forward(self.up.forward(both))
 `, n.H, n.W))
 }
 
@@ -40,15 +42,26 @@ def forward(self, x):
 func Reader(b *torch.Builder, s *torch.Scope, n ImageNet) *torch.Part {
 	m := &maker{b: b, s: s, rng: rand.New(rand.NewPCG(n.Seed, 0x72656164))}
 	return b.Part("Reader").
-		Child("conv1", m.convBias(n.In, n.Width, 1)).
-		Child("conv2", m.convBias(n.Width, 2*n.Width, 2)).
-		Child("conv3", m.convBias(2*n.Width, 2*n.Width, 2)).
-		Child("linear", m.linear(2*n.Width*16, n.Out)).
+		Child("conv1", m.normed(n.In, n.Width, 1)).
+		Child("conv2", m.normed(n.Width, 2*n.Width, 2)).
+		Child("conv3", m.normed(2*n.Width, 2*n.Width, 2)).
+		Child("linear", m.linear(2*n.Width*49, n.Out)).
 		Define(`
 def forward(self, x):
-    x = torch.relu(self.conv1.forward(x))
-    x = torch.relu(self.conv3.forward(torch.relu(self.conv2.forward(x))))
-    return self.linear.forward(torch.flatten(torch.adaptive_avg_pool2d(x, [4, 4]), 1))
+    x = self.conv3.forward(self.conv2.forward(self.conv1.forward(x)))
+    return self.linear.forward(torch.flatten(torch.adaptive_avg_pool2d(x, [7, 7]), 1))
+`)
+}
+
+// normed is a convolution, GroupNorm and ReLU.
+func (m *maker) normed(in, out, stride int) *torch.Part {
+	return m.b.Part("Normed").
+		Child("conv", m.convBias(in, out, stride)).
+		Parameter("weight", m.s.Full(1, torch.Float32, out)).
+		Parameter("bias", m.s.Full(0, torch.Float32, out)).
+		Define(`
+def forward(self, x):
+    return torch.relu(torch.group_norm(self.conv.forward(x), 4, self.weight, self.bias))
 `)
 }
 
