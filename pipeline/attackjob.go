@@ -23,6 +23,7 @@ import (
 type AttackOptions struct {
 	Force   bool // replace a model that is there
 	Control bool // measure the trigger on a clean model too
+	Resume  bool // go on with a training that was interrupted
 }
 
 // What Attack leaves beside the model.
@@ -98,9 +99,13 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	keep := dev.NewScope()
 	defer keep.Close()
 	lab := newLab(env, dev, keep, c, set, d.normalise)
+	kept := checkpointFile{dir: c.Attack.Output, of: lab}
+	if err := kept.use(env, o.Resume); err != nil {
+		return nil, err
+	}
 	made, err := attack.Make(ctx, lab)
 	if err != nil {
-		return nil, err
+		return nil, kept.advise(err)
 	}
 	g.trigger = made.Trigger
 	scores, err := g.scores(ctx, "evaluate", made.Model)
@@ -128,9 +133,13 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	if err != nil {
 		return nil, err
 	}
-	return result, writeAttack(ctx, dev, result, []attackFile{
+	err = writeAttack(ctx, dev, result, []attackFile{
 		{FilePreview, nil, preview}, {FileTrigger, made.Trigger, nil}, {config.BackdooredFile, made.Model, nil},
 	})
+	if err != nil {
+		return nil, err
+	}
+	return result, kept.remove()
 }
 
 // drawPreview shows the first images that the trigger is measured on.
@@ -180,7 +189,7 @@ func writeAttack(ctx context.Context, dev *torch.Device, result *AttackResult, f
 	}
 	for _, f := range append([]attackFile{{FileAttack, nil, append(text, '\n')}}, files...) {
 		if f.module != nil {
-			err := dev.Do(ctx, func(*torch.Scope) (err error) { f.data, err = saveForUsers(f.module); return })
+			err := dev.Do(ctx, func(s *torch.Scope) (err error) { f.data, err = saveForUsers(s, f.module); return })
 			if err != nil {
 				return err
 			}

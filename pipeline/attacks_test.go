@@ -1,10 +1,18 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"os"
+	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/progress"
 	torch "ulrl/torchbridge"
 )
 
@@ -74,5 +82,102 @@ func TestForeignTriggers(t *testing.T) {
 	write("def forward(self, x):\n    return x[:, :, :5]\n")
 	if _, err := Eval(context.Background(), f.config(), f.env, ""); err == nil {
 		t.Error("a trigger that changes the shape passes")
+	}
+}
+
+// stopper cancels after so many steps of a phase.
+type stopper struct {
+	progress.None
+	phase, at string
+	left      int
+	cancel    func()
+}
+
+func (p *stopper) Start(name string, _ int) { p.at = name }
+
+func (p *stopper) Step(string) {
+	if p.at == p.phase {
+		if p.left--; p.left == 0 {
+			p.cancel()
+		}
+	}
+}
+
+// An attack that was interrupted and resumed leaves the model that one leaves
+// which was not.
+func TestResumedAttackIsTheSame(t *testing.T) {
+	for _, name := range []string{"badnets", "wanet", "lf", "lira", "inputaware"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			sets := []string{"attack.name=" + name, "attack.train.epochs=4", "attack.lf.updates=5", "attack.lira.generator_epochs=3",
+				"attack.clean_model.dir=" + f.path("clean"), "attack.clean_model.epochs=1"}
+			whole, err := Attack(context.Background(), f.config(append(sets, "attack.output="+f.path("whole"))...), f.env, AttackOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts := f.config(append(sets, "attack.output="+f.path("parts"))...)
+			ctx, cancel := context.WithCancel(context.Background())
+			env := f.env
+			env.Progress = &stopper{phase: "train", left: 21, cancel: cancel} // in the third of four epochs of nine batches
+			if _, err := Attack(ctx, parts, env, AttackOptions{}); !errors.Is(err, context.Canceled) || !strings.HasSuffix(err.Error(), "--resume goes on after epoch 2") {
+				t.Fatalf("interrupted: %v", err)
+			}
+			if got := f.names("parts"); got != FileCheckpoint {
+				t.Errorf("an interrupted attack left %s", got)
+			}
+			resumed, err := Attack(context.Background(), parts, f.env, AttackOptions{Resume: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(resumed.Scores, whole.Scores) {
+				t.Errorf("scores %v, want %v", resumed.Scores, whole.Scores)
+			}
+			for _, file := range []string{config.BackdooredFile, FileTrigger, FilePreview} {
+				if !bytes.Equal(read(t, f.path("parts", file)), read(t, f.path("whole", file))) {
+					t.Errorf("%s differs", file)
+				}
+			}
+			if got := f.names("parts"); strings.Contains(got, FileCheckpoint) {
+				t.Errorf("a finished attack left %s", got)
+			}
+		})
+	}
+}
+
+func TestCheckpointsOfOthersAreRefused(t *testing.T) {
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	env := f.env
+	env.Progress = &stopper{phase: "train", left: 15, cancel: cancel}
+	if _, err := Attack(ctx, f.config(), env, AttackOptions{}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]string{"rate": "attack.poison_rate=0.2", "seed": "seed=7"} {
+		_, err := Attack(context.Background(), f.config(set), f.env, AttackOptions{Resume: true})
+		if err == nil || !fault.IsMisuse(err) || !strings.Contains(err.Error(), "is of another config") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	path := f.path("model", FileCheckpoint)
+	if err := os.WriteFile(path, read(t, path)[:100], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Attack(context.Background(), f.config(), f.env, AttackOptions{Resume: true}); err == nil || !fault.IsMisuse(err) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("half a file: %v", err)
+	}
+}
+
+func TestControlMeasuresAModelThatNobodyPoisoned(t *testing.T) {
+	f := newFixture(t)
+	c := f.config("attack.clean_model.dir="+f.path("clean"), "attack.clean_model.epochs=8")
+	made, err := Attack(context.Background(), c, f.env, AttackOptions{Control: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *made.Scores.ASR < 0.8 || made.Control == nil || *made.Control.ASR > 0.2 || *made.Control.ACC < 0.8 {
+		t.Errorf("ASR %v, control %+v", *made.Scores.ASR, made.Control)
+	}
+	if got := f.names("clean"); !regexp.MustCompile(`^preactresnet18-w4-[0-9a-f]{12}\.pt$`).MatchString(got) {
+		t.Errorf("clean models: %s", got)
 	}
 }

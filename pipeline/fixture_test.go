@@ -175,3 +175,12 @@ func (f *fixture) names(parts ...string) string {
 	}
 	return strings.Join(names, " ")
 }
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

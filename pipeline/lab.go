@@ -82,20 +82,15 @@ func cleanModel(ctx context.Context, env Env, l *attack.Lab, seed uint64) (*torc
 	}
 	src := dataset.NewLoader(l.Set, draw)
 	err = l.Phase("train a clean model", training.Epochs*src.Batches(), func() error {
-		_, err := attack.Train(ctx, l.Dev, m, src, attack.CrossEntropy, training, nil, l.Watch)
-		return err
+		return attack.Train(ctx, l.Dev, attack.Course{
+			Model: m, Source: src, Loss: attack.CrossEntropy, Schedule: training, Watch: l.Watch,
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	var archive []byte
-	err = l.Dev.Do(ctx, func(s *torch.Scope) error {
-		copied, err := m.CopyTo(s)
-		if err == nil {
-			archive, err = saveForUsers(copied)
-		}
-		return err
-	})
+	err = l.Dev.Do(ctx, func(s *torch.Scope) (err error) { archive, err = saveForUsers(s, m); return })
 	if err != nil {
 		return nil, fmt.Errorf("write the clean model: %w", err)
 	}

@@ -278,7 +278,7 @@ func (r *run) warn(text string) {
 // write leaves the cleaned model and the neurons' scores.
 func (r *run) write(ctx context.Context) error {
 	var archive []byte
-	err := r.dev.Do(ctx, func(*torch.Scope) (err error) { archive, err = saveForUsers(r.original); return })
+	err := r.dev.Do(ctx, func(s *torch.Scope) (err error) { archive, err = saveForUsers(s, r.original); return })
 	if err != nil {
 		return err
 	}
@@ -293,9 +293,14 @@ func (r *run) write(ctx context.Context) error {
 	return nil
 }
 
-// saveForUsers brings the model into the form that loads anywhere: on the CPU,
-// in the usual memory order, in evaluation mode.
-func saveForUsers(m *torch.Module) ([]byte, error) {
+// saveForUsers gives the module in the form that loads anywhere: on the CPU, in
+// evaluation mode and plain memory order. It writes a copy, which nothing else
+// holds: who holds a tensor shows in the archive's bytes.
+func saveForUsers(s *torch.Scope, of *torch.Module) ([]byte, error) {
+	m, err := of.CopyTo(s)
+	if err != nil {
+		return nil, err
+	}
 	if err := m.ToDevice("cpu"); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -555,6 +556,46 @@ func TestAdamByHand(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An optimiser that goes on from saved state steps as one that never stopped.
+func TestOptimisersGoOnFromTheirState(t *testing.T) {
+	d := open(t)
+	kinds := map[string]func(s *Scope, m *Module) (*Optimizer, error){
+		"sgd":  func(s *Scope, m *Module) (*Optimizer, error) { return s.NewSGD(m, SGDOptions{LR: 0.1, Momentum: 0.9}) },
+		"adam": func(s *Scope, m *Module) (*Optimizer, error) { return s.NewAdam(m, AdamOptions{0.1, 0.9, 0.999}) },
+	}
+	for name, kind := range kinds {
+		do(t, d, func(s *Scope) {
+			m, err := small(s)
+			must(t, err)
+			opt, err := kind(s, m)
+			must(t, err)
+			step := func(m *Module, opt *Optimizer) {
+				opt.ZeroGrad(s)
+				m.Forward(From(s, []float32{1, 2}, 1, 2)).Square().Sum().Backward()
+				opt.Step(s)
+			}
+			step(m, opt)
+			step(m, opt)
+			other, err := m.CopyTo(s)
+			must(t, err)
+			state, err := opt.Save()
+			must(t, err)
+			fresh, err := kind(s, other)
+			must(t, err)
+			must(t, fresh.Restore(state))
+			step(m, opt)
+			step(other, fresh)
+			want, got := Values[float32](m.Parameter(s, "head.weight")), Values[float32](other.Parameter(s, "head.weight"))
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", name, got, want)
+			}
+			if err := fresh.Restore(state[:len(state)/2]); err == nil || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: half a state: %v", name, err)
+			}
+		})
+	}
 }
 
 func TestAStepAfterAFailureDoesNotTouchTheWeights(t *testing.T) {

@@ -55,9 +55,14 @@ func (m *Module) Save() ([]byte, error) {
 	if err := statusError(C.tb_module_save(m.h, &bytes)); err != nil {
 		return nil, fmt.Errorf("write the module as TorchScript: %w", err)
 	}
+	return takeBytes(bytes), nil
+}
+
+// takeBytes copies bytes of the bridge and frees them.
+func takeBytes(bytes *C.tb_bytes) []byte {
 	defer C.tb_bytes_free(bytes)
 	view := unsafe.Slice((*byte)(C.tb_bytes_data(bytes)), int(C.tb_bytes_size(bytes)))
-	return append([]byte(nil), view...), nil
+	return append([]byte(nil), view...)
 }
 
 // Forward runs the module on a tensor, and on more if its forward takes more;

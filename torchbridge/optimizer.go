@@ -5,6 +5,11 @@ package torchbridge
 */
 import "C"
 
+import (
+	"fmt"
+	"unsafe"
+)
+
 // SGDOptions are those of PyTorch's SGD.
 type SGDOptions struct {
 	LR          float64
@@ -54,7 +59,9 @@ func (s *Scope) optimizer(st *C.tb_status, h *C.tb_optimizer) (*Optimizer, error
 }
 
 // SetLR sets the learning rate of the steps to come.
-func (o *Optimizer) SetLR(lr float64) error { return statusError(C.tb_optimizer_set_lr(o.h, C.double(lr))) }
+func (o *Optimizer) SetLR(lr float64) error {
+	return statusError(C.tb_optimizer_set_lr(o.h, C.double(lr)))
+}
 
 // ZeroGrad drops all gradients; failures stick to s.
 func (o *Optimizer) ZeroGrad(s *Scope) { s.check(C.tb_optimizer_zero_grad(o.h)) }
@@ -73,4 +80,22 @@ func (o *Optimizer) Step(s *Scope) {
 	if s.err == nil {
 		s.check(C.tb_optimizer_step(s.mode, o.h))
 	}
+}
+
+// Save returns what the optimiser remembers of its steps.
+func (o *Optimizer) Save() ([]byte, error) {
+	var bytes *C.tb_bytes
+	if err := statusError(C.tb_optimizer_save(o.h, &bytes)); err != nil {
+		return nil, fmt.Errorf("write the optimiser's state: %w", err)
+	}
+	return takeBytes(bytes), nil
+}
+
+// Restore takes the state of an optimiser of the same kind, whose module has
+// the same parameters.
+func (o *Optimizer) Restore(state []byte) error {
+	if err := statusError(C.tb_optimizer_restore(o.h, unsafe.Pointer(unsafe.SliceData(state)), C.size_t(len(state)))); err != nil {
+		return fmt.Errorf("read the optimiser's state: %w", err)
+	}
+	return nil
 }

@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /* Raised whenever a signature or the meaning of an argument changes. */
-#define TB_ABI_VERSION 3
+#define TB_ABI_VERSION 4
 
 typedef struct tb_status tb_status;
 typedef struct tb_tensor tb_tensor;
@@ -266,6 +266,11 @@ tb_status* tb_optimizer_zero_grad(tb_optimizer* opt);
 tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt,
                                        double max_norm, double* norm);
 tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt);
+/* What it remembers of its steps (momentum and the like), as bytes, and back
+ * into an optimiser of the same kind over parameters of the same shapes. */
+tb_status* tb_optimizer_save(const tb_optimizer* opt, tb_bytes** out);
+tb_status* tb_optimizer_restore(tb_optimizer* opt, const void* data,
+                                size_t size);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -13,7 +13,7 @@ import (
 
 type attackOptions struct {
 	configOptions
-	Force bool
+	makeOptions
 }
 
 func newAttackCommand(a *app) *cobra.Command {
@@ -31,6 +31,8 @@ writes it to attack.output, where "ulrl run" with the same config finds it.`,
 	}
 	o.register(cmd)
 	cmd.Flags().BoolVar(&o.Force, "force", false, "replace the model that is in attack.output")
+	cmd.Flags().BoolVar(&o.Control, "control", false, "measure the trigger on a clean model too, where it must do nothing")
+	cmd.Flags().BoolVar(&o.Resume, "resume", false, "go on with a training that was interrupted, after its last whole epoch")
 	a.registerJSON(cmd)
 	return cmd
 }
@@ -51,7 +53,7 @@ func runAttack(ctx context.Context, a *app, o attackOptions) error {
 		return err
 	}
 	defer progress.End()
-	result, err := a.engine.attack(ctx, c, env, o.Force)
+	result, err := a.engine.attack(ctx, c, env, o.makeOptions)
 	if err != nil {
 		return err
 	}
@@ -59,6 +61,10 @@ func runAttack(ctx context.Context, a *app, o attackOptions) error {
 	return a.show(attackReport{result.Dir, result}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s: trained with %s in %s\n\n", printable(c.Name), c.Attack.Name, seconds(result.Seconds))
 		writeScores(w, a.width, result.Scores)
+		if result.Control != nil {
+			fmt.Fprintf(w, "\nThe same trigger on a clean model\n")
+			writeScores(w, a.width, *result.Control)
+		}
 		fmt.Fprintf(w, "\nFiles\n  %s  the backdoored model\n", printable(filepath.Join(result.Dir, config.BackdooredFile)))
 	})
 }

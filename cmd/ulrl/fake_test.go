@@ -126,7 +126,7 @@ func fakeResult(name string) *runstore.Result {
 	return r
 }
 
-func fakeAttack(_ context.Context, c *config.Config, _ environment, _ bool) (*attackResult, error) {
+func fakeAttack(_ context.Context, c *config.Config, _ environment, _ makeOptions) (*attackResult, error) {
 	return &attackResult{Dir: c.Attack.Output, Scores: fakeResult("").Before, Seconds: 128}, nil
 }
 

@@ -18,6 +18,7 @@ type (
 	attackResult = pipeline.AttackResult
 	evalResult   = pipeline.EvalResult
 	inspection   = pipeline.Inspection
+	makeOptions  = pipeline.AttackOptions
 	layerInfo    = pipeline.LayerInfo
 	diagnosis    = pipeline.DoctorReport
 	check        = pipeline.Check
@@ -28,7 +29,7 @@ type (
 type engine struct {
 	open    func(log logrus.FieldLogger) (*torchbridge.Library, error)
 	run     func(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error)
-	attack  func(ctx context.Context, c *config.Config, env environment, force bool) (*attackResult, error)
+	attack  func(ctx context.Context, c *config.Config, env environment, o makeOptions) (*attackResult, error)
 	eval    func(ctx context.Context, c *config.Config, env environment, model string) (*evalResult, error)
 	inspect func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
@@ -41,10 +42,8 @@ func torchEngine() engine {
 		run: func(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error) {
 			return pipeline.Run(ctx, c, env, pipeline.RunOptions{Force: force})
 		},
-		attack: func(ctx context.Context, c *config.Config, env environment, force bool) (*attackResult, error) {
-			return pipeline.Attack(ctx, c, env, pipeline.AttackOptions{Force: force})
-		},
-		eval: pipeline.Eval,
+		attack: pipeline.Attack,
+		eval:   pipeline.Eval,
 		inspect: func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error) {
 			return pipeline.Inspect(ctx, path, env, pipeline.InspectOptions{Classes: o.Classes, Shape: o.Input})
 		},

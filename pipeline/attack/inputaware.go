@@ -34,14 +34,10 @@ func withPatternsAndMasks(ctx context.Context, l *Lab, _ *torch.Module) (*Made, 
 		return nil, err
 	}
 	betas := torch.AdamOptions{LR: o.LR, Beta1: 0.5, Beta2: 0.9}
-	err = l.learn(ctx, lesson{
-		phase: "learn masks", module: nets.masks, adam: betas, steps: o.MaskEpochs * l.plainBatches().Batches(),
-		advice: "lower attack.inputaware.lr",
-		loss: func(s *torch.Scope, _ int, images, _ *torch.Tensor) (*torch.Tensor, string) {
-			both := nets.masks.Forward(images, rolled(s, images, 1))
-			return both.Narrow(0, 0, 1).Sum(), fmt.Sprintf("masks cover %.1f %%", 100*both.Narrow(0, 1, 1).Item())
-		},
-	})
+	resumed, err := l.resumed(ctx, nets.trigger)
+	if err == nil && !resumed {
+		err = l.learnMasks(ctx, nets, betas)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +50,23 @@ func withPatternsAndMasks(ctx context.Context, l *Lab, _ *torch.Module) (*Made, 
 		return nil, err
 	}
 	p := &Partner{Module: nets.apart, Adam: adam, LR: o.LR, Epochs: l.Config.Train.Epochs}
-	if err := l.fit(ctx, m, dataset.NewLoader(l.Set, l.Draw), l.crossLoss(nets), p); err != nil {
+	made := &Made{Model: m, Trigger: nets.trigger}
+	if err := l.fit(ctx, made, dataset.NewLoader(l.Set, l.Draw), l.crossLoss(nets), p); err != nil {
 		return nil, err
 	}
-	return &Made{Model: m, Trigger: nets.trigger}, l.freeze(ctx, nets.trigger)
+	return made, l.freeze(ctx, nets.trigger)
+}
+
+// learnMasks trains the mask network; it stays as it then is.
+func (l *Lab) learnMasks(ctx context.Context, nets inputAware, adam torch.AdamOptions) error {
+	return l.learn(ctx, lesson{
+		phase: "learn masks", module: nets.masks, adam: adam, steps: l.Config.InputAware.MaskEpochs * l.plainBatches().Batches(),
+		advice: "lower attack.inputaware.lr",
+		loss: func(s *torch.Scope, _ int, images, _ *torch.Tensor) (*torch.Tensor, string) {
+			both := nets.masks.Forward(images, rolled(s, images, 1))
+			return both.Narrow(0, 0, 1).Sum(), fmt.Sprintf("masks cover %.1f %%", 100*both.Narrow(0, 1, 1).Item())
+		},
+	})
 }
 
 // crossLoss is CE over the images, the triggered and the cross-triggered, plus

@@ -25,6 +25,10 @@ type Lab struct {
 	// Phase tells people of a part of the work, of so many batches.
 	Phase func(name string, steps int, body func() error) error
 	Watch train.Watcher
+	// Resume is where an earlier training was left, nil to begin anew; Save, if
+	// not nil, keeps where this one is after each epoch.
+	Resume *Checkpoint
+	Save   func(Checkpoint) error
 }
 
 // Made is a model with a backdoor and the trigger that opens it.
@@ -143,6 +147,19 @@ func (l *Lab) freeze(ctx context.Context, m *torch.Module) error {
 	})
 }
 
+// resumed gives a trigger the weights that it had been left with, if a training
+// is gone on with.
+func (l *Lab) resumed(ctx context.Context, trigger *torch.Module) (bool, error) {
+	if l.Resume == nil {
+		return false, nil
+	}
+	err := l.Dev.Do(ctx, func(s *torch.Scope) error { return restore(s, trigger, l.Resume.Trigger) })
+	if err != nil {
+		return false, err
+	}
+	return true, l.freeze(ctx, trigger)
+}
+
 // adam makes Adam for a module's weights. It belongs to Keep.
 func (l *Lab) adam(ctx context.Context, m *torch.Module, o torch.AdamOptions) (*torch.Optimizer, error) {
 	var opt *torch.Optimizer
@@ -222,12 +239,24 @@ func goals(s *torch.Scope, c config.Attack, classes int, labels *torch.Tensor) *
 }
 
 // fit trains a model on src by a loss, and a partner along with it, if any.
-func (l *Lab) fit(ctx context.Context, m *torch.Module, src train.Source, loss Loss, p *Partner) error {
-	t := l.Config.Train
-	return l.Phase("train", t.Epochs*src.Batches(), func() error {
-		_, err := Train(ctx, l.Dev, m, src, loss, t, p, l.Watch)
-		return err
-	})
+func (l *Lab) fit(ctx context.Context, made *Made, src train.Source, loss Loss, p *Partner) error {
+	c := Course{
+		Model: made.Model, Source: src, Loss: loss, Schedule: l.Config.Train,
+		Partner: p, Watch: l.Watch, Resume: l.Resume,
+	}
+	if l.Save != nil {
+		c.Save = func(at Checkpoint) (err error) {
+			if at.Trigger, err = made.Trigger.Save(); err != nil {
+				return err
+			}
+			return l.Save(at)
+		}
+	}
+	steps := l.Config.Train.Epochs * src.Batches()
+	if l.Resume != nil {
+		steps -= l.Resume.Epochs * src.Batches()
+	}
+	return l.Phase("train", steps, func() error { return Train(ctx, l.Dev, c) })
 }
 
 // onPoisonedSet trains on a set that was poisoned once.
@@ -250,7 +279,8 @@ func (l *Lab) trainOn(ctx context.Context, trigger *torch.Module, set *dataset.S
 	if err != nil {
 		return nil, err
 	}
-	return &Made{m, trigger, chosen}, l.fit(ctx, m, dataset.NewLoader(poisoned, l.Draw), CrossEntropy, nil)
+	made := &Made{m, trigger, chosen}
+	return made, l.fit(ctx, made, dataset.NewLoader(poisoned, l.Draw), CrossEntropy, nil)
 }
 
 // onPoisonedBatches poisons in the training loop, beside decoys.
@@ -264,7 +294,8 @@ func onPoisonedBatches(ctx context.Context, l *Lab, trigger *torch.Module) (*Mad
 		return nil, err
 	}
 	src := PoisonBatches(dataset.NewLoader(l.Set, l.Draw), l.Config, l.Set, l.Draw.Seed, trigger, decoy)
-	return &Made{Model: m, Trigger: trigger}, l.fit(ctx, m, src, CrossEntropy, nil)
+	made := &Made{Model: m, Trigger: trigger}
+	return made, l.fit(ctx, made, src, CrossEntropy, nil)
 }
 
 // blindly puts the backdoor into the loss alone.
@@ -273,6 +304,6 @@ func blindly(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error) 
 	if err != nil {
 		return nil, err
 	}
-	loss := BlindLoss(l.Config, len(l.Set.Classes), trigger)
-	return &Made{Model: m, Trigger: trigger}, l.fit(ctx, m, dataset.NewLoader(l.Set, l.Draw), loss, nil)
+	made := &Made{Model: m, Trigger: trigger}
+	return made, l.fit(ctx, made, dataset.NewLoader(l.Set, l.Draw), BlindLoss(l.Config, len(l.Set.Classes), trigger), nil)
 }

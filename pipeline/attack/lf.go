@@ -13,14 +13,10 @@ import (
 // 2104.03413): frequencies² cosines in each channel, scaled down where a pixel
 // would change by more than bound.
 func smoothTrigger(ctx context.Context, l *Lab) (*torch.Module, error) {
-	clean, err := l.frozen(ctx)
-	if err != nil {
-		return nil, err
-	}
 	f, o := l.form(), l.Config.LF
 	rows, columns := min(o.Frequencies, f.H), min(o.Frequencies, f.W)
 	var trigger *torch.Module
-	err = l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
+	err := l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
 		smooth := b.Part("Smooth").
 			Parameter("weights", s.Full(0, torch.Float32, f.C, rows, columns)).
 			Buffer("rows", waves(s, f.H, rows)).
@@ -37,6 +33,13 @@ def forward(self, x):
 		trigger, err = framed(b, s, smooth, f, "Trigger", "", "")
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	if resumed, err := l.resumed(ctx, trigger); resumed || err != nil {
+		return trigger, err
+	}
+	clean, err := l.frozen(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ def forward(self, x):
 	if err != nil {
 		return nil, err
 	}
+	if _, err := l.resumed(ctx, trigger); err != nil {
+		return nil, err
+	}
 	adam, err := l.adam(ctx, trigger, torch.AdamOptions{LR: o.LR, Beta1: 0.9, Beta2: 0.999})
 	if err != nil {
 		return nil, err
@@ -50,10 +53,11 @@ def forward(self, x):
 		return logits, crossEntropy, crossEntropy.MulScalar(o.Alpha).Add(poisoned.MulScalar(1 - o.Alpha))
 	}
 	p := &Partner{Module: trigger, Adam: adam, LR: o.LR, Epochs: o.GeneratorEpochs}
-	if err := l.fit(ctx, m, dataset.NewLoader(l.Set, l.Draw), loss, p); err != nil {
+	made := &Made{Model: m, Trigger: trigger}
+	if err := l.fit(ctx, made, dataset.NewLoader(l.Set, l.Draw), loss, p); err != nil {
 		return nil, err
 	}
-	return &Made{Model: m, Trigger: trigger}, l.freeze(ctx, trigger)
+	return made, l.freeze(ctx, trigger)
 }
 
 // share is how many of n images of a batch are poisoned: one at least, for a

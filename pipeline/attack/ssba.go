@@ -76,6 +76,9 @@ def forward(self, x, bits):
 	if err != nil {
 		return nil, err
 	}
+	if resumed, err := l.resumed(ctx, trigger); resumed || err != nil {
+		return trigger, err
+	}
 	batches := l.plainBatches().Batches()
 	return trigger, l.learn(ctx, lesson{
 		phase: "learn to hide", module: pair, steps: o.Epochs * batches,

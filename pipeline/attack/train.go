@@ -16,23 +16,35 @@ type Partner struct {
 	Epochs int              // after so many the generator is fixed
 }
 
-// Train fits a model to src by a loss; the learning rate follows the schedule
-// batch by batch. The model is changed in place and left in training
-// mode. The partner may be nil.
-func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, loss Loss, o config.Training, p *Partner, w train.Watcher) ([]train.Epoch, error) {
-	steps := o.Epochs * src.Batches()
+// Course is how a model is trained; the learning rate follows the schedule
+// batch by batch.
+type Course struct {
+	Model    *torch.Module // changed in place and left in training mode
+	Source   train.Source
+	Loss     Loss
+	Schedule config.Training
+	Partner  *Partner // nil: none
+	Watch    train.Watcher
+	Resume   *Checkpoint              // nil: from the beginning
+	Save     func(c Checkpoint) error // after each epoch; nil: never
+}
+
+// Train runs a course.
+func Train(ctx context.Context, dev *torch.Device, c Course) error {
+	o, p, batches := c.Schedule, c.Partner, c.Source.Batches()
 	plan := train.Plan{
 		Phase: "train", Epochs: o.Epochs,
 		SGD:    torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov},
-		LR:     func(epoch, batch int) float64 { return rate(o, epoch*src.Batches()+batch, steps) },
+		LR:     func(epoch, batch int) float64 { return rate(o, epoch*batches+batch, o.Epochs*batches) },
 		Advice: "lower attack.train.lr",
 	}
-	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
+	c.checkpoints(&plan)
+	_, err := train.Run(ctx, dev, c.Model, c.Source, plan, c.Watch, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		learning, err := p.prepare(s, t.Epoch.Epoch)
 		if err != nil {
 			return err
 		}
-		logits, crossEntropy, whole := loss(s, model, images, labels)
+		logits, crossEntropy, whole := c.Loss(s, c.Model, images, labels)
 		whole.Backward()
 		opt.Step(s)
 		if learning {
@@ -43,6 +55,7 @@ func Train(ctx context.Context, dev *torch.Device, model *torch.Module, src trai
 		}
 		return t.Add(s, logits, labels, crossEntropy, plan.Advice)
 	})
+	return err
 }
 
 // prepare clears the partner's gradients, or stops it once its epochs (the

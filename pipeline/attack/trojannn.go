@@ -21,16 +21,8 @@ func trojanTrigger(ctx context.Context, l *Lab) (*torch.Module, error) {
 	if err := square(pattern, mask, l.Config.Trigger, f); err != nil {
 		return nil, err
 	}
-	clean, err := l.frozen(ctx)
-	if err != nil {
-		return nil, err
-	}
-	neurons, err := l.strongest(ctx, clean)
-	if err != nil {
-		return nil, err
-	}
 	var trigger *torch.Module
-	err = l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
+	err := l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
 		patch := b.Part("LearnedPatch").
 			Parameter("raw", s.Full(0, torch.Float32, f.C, f.H, f.W)). // mid grey
 			Buffer("mask", picture(s, mask, f).Sign()).
@@ -41,6 +33,17 @@ def forward(self, x):
 		trigger, err = framed(b, s, patch, f, "Trigger", "", "")
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	if resumed, err := l.resumed(ctx, trigger); resumed || err != nil {
+		return trigger, err
+	}
+	clean, err := l.frozen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	neurons, err := l.strongest(ctx, clean)
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,12 @@ type Plan struct {
 	LR     func(epoch, batch int) float64 // both from 0; in place of SGD.LR
 	Stop   func(e Epoch) bool             // nil: never early
 	Advice string                         // what to do where it diverges
+	// Done is how many epochs were run before; Begin, if not nil, then readies
+	// the optimiser, and After hears of each epoch that is over, counted from 1.
+	// Both run on the device's thread.
+	Done  int
+	Begin func(s *torch.Scope, opt *torch.Optimizer) error
+	After func(s *torch.Scope, epoch int, opt *torch.Optimizer) error
 }
 
 // Step is one batch of an algorithm: forward, loss, backward, opt.Step, and
@@ -111,13 +117,21 @@ func Run(ctx context.Context, dev *torch.Device, model *torch.Module, src Source
 	scope := dev.NewScope()
 	defer scope.Close()
 	opt, err := optimiser(ctx, dev, scope, model, p.SGD)
+	if err == nil && p.Begin != nil {
+		err = dev.Do(ctx, func(s *torch.Scope) error { return p.Begin(s, opt) })
+	}
 	var done []Epoch
-	for epoch := 0; err == nil && epoch < p.Epochs; epoch++ {
+	for epoch := p.Done; err == nil && epoch < p.Epochs; epoch++ {
 		var e Epoch
 		if e, err = runEpoch(ctx, dev, opt, src, p, epoch, w, step); err != nil {
 			break
 		}
 		done = append(done, e)
+		if p.After != nil {
+			if err = dev.Do(ctx, func(s *torch.Scope) error { return p.After(s, epoch+1, opt) }); err != nil {
+				break
+			}
+		}
 		if err = w.Epoch(e); err == nil && p.Stop != nil && p.Stop(e) {
 			break
 		}

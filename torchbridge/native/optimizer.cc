@@ -4,6 +4,9 @@
 #include <torch/nn/utils/clip_grad.h>
 #include <torch/optim/adam.h>
 #include <torch/optim/sgd.h>
+#include <torch/serialize/archive.h>
+
+#include <sstream>
 
 struct tb_optimizer : tb::Counted {
   std::vector<at::Tensor> params;
@@ -75,6 +78,25 @@ tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt) {
   return guarded({mode.threads, 0}, [&] {
     need(opt, "optimizer");
     opt->optimizer->step();
+  });
+}
+
+tb_status* tb_optimizer_save(const tb_optimizer* opt, tb_bytes** out) {
+  return guarded(kNoGrad, [&] {
+    torch::serialize::OutputArchive archive;
+    need(opt, "optimizer").optimizer->save(archive);
+    std::ostringstream stream;
+    archive.save_to(stream);
+    tb::give(out, stream.str());
+  });
+}
+
+tb_status* tb_optimizer_restore(tb_optimizer* opt, const void* data, size_t size) {
+  return guarded(kNoGrad, [&] {
+    auto& optimizer = *need(opt, "optimizer").optimizer;
+    torch::serialize::InputArchive archive;
+    archive.load_from(static_cast<const char*>(data), size);
+    optimizer.load(archive);
   });
 }
 
