@@ -5,7 +5,8 @@ package configs
 
 import "embed"
 
-// FS has each built-in config at its top level, for example "base.yaml".
+// FS has each built-in config at its top level, for example "base.yaml", and the
+// profiles of data and scale in profiles/.
 //
-//go:embed *.yaml
+//go:embed *.yaml profiles/*.yaml
 var FS embed.FS

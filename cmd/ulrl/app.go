@@ -63,8 +63,8 @@ func (a *app) getenv(name string) string {
 }
 
 // load reads a config with the environment and sets above it.
-func (a *app) load(path string, sets []string) (*config.Config, error) {
-	return config.Load(path, config.Options{Sets: sets, Env: a.environ})
+func (a *app) load(path string, o layerOptions) (*config.Config, error) {
+	return config.Load(path, config.Options{Profile: o.Profile, Sets: o.Sets, Env: a.environ})
 }
 
 // torch opens the C library and gathers what package pipeline needs. The

@@ -11,7 +11,7 @@ import (
 )
 
 func newConfigCommand(a *app) *cobra.Command {
-	var sets []string
+	var o layerOptions
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check configs, or show what one comes to",
@@ -23,11 +23,11 @@ func newConfigCommand(a *app) *cobra.Command {
 		},
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newConfigCheckCommand(a, &sets), newConfigShowCommand(a, &sets))
+	cmd.AddCommand(newConfigCheckCommand(a, &o), newConfigShowCommand(a, &o))
 	return cmd
 }
 
-func newConfigCheckCommand(a *app, sets *[]string) *cobra.Command {
+func newConfigCheckCommand(a *app, o *layerOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "check FILE...",
 		Short:   "Check configs and name everything that is wrong",
@@ -38,10 +38,10 @@ func newConfigCheckCommand(a *app, sets *[]string) *cobra.Command {
 			}
 			return nil
 		},
-		RunE:              func(_ *cobra.Command, args []string) error { return runConfigCheck(a, *sets, args) },
+		RunE:              func(_ *cobra.Command, args []string) error { return runConfigCheck(a, *o, args) },
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 	}
-	registerSets(cmd, sets)
+	o.register(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
@@ -53,10 +53,10 @@ type checked struct {
 	Problems []string `json:"problems"`
 }
 
-func runConfigCheck(a *app, sets, paths []string) error {
+func runConfigCheck(a *app, o layerOptions, paths []string) error {
 	files, bad := []checked{}, 0
 	for _, path := range paths {
-		_, err := a.load(path, sets)
+		_, err := a.load(path, o)
 		file := checked{Path: path, OK: err == nil, Problems: config.Problems(err)}
 		if err != nil {
 			bad++
@@ -89,7 +89,7 @@ func writeChecked(w io.Writer, files []checked) {
 	}
 }
 
-func newConfigShowCommand(a *app, sets *[]string) *cobra.Command {
+func newConfigShowCommand(a *app, o *layerOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show FILE",
 		Short: "Show a config with every key, and where each value comes from",
@@ -101,15 +101,15 @@ func newConfigShowCommand(a *app, sets *[]string) *cobra.Command {
 			}
 			return nil
 		},
-		RunE:              func(_ *cobra.Command, args []string) error { return runConfigShow(a, *sets, args[0]) },
+		RunE:              func(_ *cobra.Command, args []string) error { return runConfigShow(a, *o, args[0]) },
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 	}
-	registerSets(cmd, sets)
+	o.register(cmd)
 	return cmd
 }
 
-func runConfigShow(a *app, sets []string, path string) error {
-	c, err := a.load(path, sets)
+func runConfigShow(a *app, o layerOptions, path string) error {
+	c, err := a.load(path, o)
 	if err != nil {
 		return err
 	}

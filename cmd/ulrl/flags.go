@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"ulrl/pipeline/config"
@@ -9,22 +11,31 @@ import (
 
 const exampleConfig = "configs/badnets.yaml"
 
+// layerOptions are the flags that lay something over a config.
+type layerOptions struct {
+	Profile string
+	Sets    []string
+}
+
+func (o *layerOptions) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.Profile, "profile", "", "lay `NAME` over it: "+strings.Join(config.Profiles(), ", ")+", or a file")
+	// Not a slice flag: that would split a value at its commas.
+	cmd.Flags().StringArrayVar(&o.Sets, "set", nil, "set `KEY=VALUE`, as relearn.lr=0.01 (repeatable)")
+	// These fail only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(config.Profiles(), cobra.ShellCompDirectiveDefault))
+	_ = cmd.RegisterFlagCompletionFunc("set", cobra.NoFileCompletions)
+}
+
 // configOptions are the flags that name a config.
 type configOptions struct {
 	Path string
-	Sets []string
+	layerOptions
 }
 
 func (o *configOptions) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.Path, "config", "c", "", "config `FILE`, or a built-in one: badnets.yaml")
-	registerSets(cmd, &o.Sets)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails only for a flag that is not there
-}
-
-func registerSets(cmd *cobra.Command, sets *[]string) {
-	// Not a slice flag: that would split a value at its commas.
-	cmd.Flags().StringArrayVar(sets, "set", nil, "set `KEY=VALUE`, as relearn.lr=0.01 (repeatable)")
-	_ = cmd.RegisterFlagCompletionFunc("set", cobra.NoFileCompletions)
+	o.layerOptions.register(cmd)
 }
 
 // load reads the config that the flags name.
@@ -32,7 +43,7 @@ func (o *configOptions) load(a *app, command string) (*config.Config, error) {
 	if o.Path == "" {
 		return nil, fault.Misuse("give a config: ulrl %s -c %s", command, exampleConfig)
 	}
-	return a.load(o.Path, o.Sets)
+	return a.load(o.Path, o.layerOptions)
 }
 
 func (a *app) registerJSON(cmd *cobra.Command) {

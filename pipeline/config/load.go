@@ -9,8 +9,12 @@ import (
 	"github.com/spf13/viper"
 )
 
-// Options are the layers above the files.
+// Options are the layers above the config file.
 type Options struct {
+	// Profile is a config file of the data and the scale of the work, or the name
+	// of a built-in one such as cifar10-small; it lies directly above the config
+	// file. "": none.
+	Profile string
 	// Sets are key=value overrides, as --set gives them. Text stands for itself
 	// where a string is wanted; a list is written a,b or [a,b].
 	Sets []string
@@ -62,6 +66,10 @@ func collect(root *field, top source, opt Options) ([]*layer, problems) {
 	layers, found := chain(root, base)
 	if top != base {
 		files, p := chain(root, top)
+		layers, found = append(layers, files...), append(found, p...)
+	}
+	if opt.Profile != "" {
+		files, p := profileChain(root, opt.Profile)
 		layers, found = append(layers, files...), append(found, p...)
 	}
 	env, p := envLayer(root, opt.Env, append(reservedEnv(), opt.ReservedEnv...))

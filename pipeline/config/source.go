@@ -86,9 +86,39 @@ func Builtins() []string {
 	}
 	var names []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
 	}
 	return names
+}
+
+// profileDir holds the built-in profiles in configs.FS.
+const profileDir = "profiles"
+
+// Profiles are the names of the built-in profiles, sorted.
+func Profiles() []string {
+	entries, err := configs.FS.ReadDir(profileDir)
+	if err != nil {
+		return nil // as for Builtins
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	return names
+}
+
+// profileChain reads the built-in profile of that name, or else the file, and
+// what it extends.
+func profileChain(root *field, name string) ([]*layer, problems) {
+	if slices.Contains(Profiles(), name) {
+		return chain(root, source{path: profileDir + "/" + name + ".yaml", builtin: true})
+	}
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil, problems{"profile " + printable(name) + ": no such file; built in are " + strings.Join(Profiles(), ", ")}
+	}
+	return chain(root, source{path: name})
 }
 
 // chain reads s and what it extends, the lowest layer first. Problems of all

@@ -1,0 +1,46 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+)
+
+// A profile changes data and scale and leaves what is the attack's own.
+func TestProfilesLieOverEveryConfig(t *testing.T) {
+	for _, profile := range Profiles() {
+		if _, err := os.Stat(filepath.Join("..", "..", "configs", profileDir, profile+".yaml")); err != nil {
+			t.Error(err)
+		}
+		for _, name := range Builtins() {
+			c, err := Load(name, Options{Profile: profile})
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, profile, err)
+				continue
+			}
+			plain, err := Load(name, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Data.Name != "cifar10" || c.Attack.Output != filepath.Join("models", profile, c.Name) || c.Output != filepath.Join("runs", profile, c.Name) {
+				t.Errorf("%s, %s: data %s, models in %s, runs in %s", name, profile, c.Data.Name, c.Attack.Output, c.Output)
+			}
+			if c.Name != plain.Name || c.Attack.Name != plain.Attack.Name || c.Attack.PoisonRate != plain.Attack.PoisonRate || !reflect.DeepEqual(c.Relearn, plain.Relearn) {
+				t.Errorf("%s, %s: it changes the attack or the defence", name, profile)
+			}
+		}
+	}
+}
+
+func TestProfileIsOverTheFileAndUnderSets(t *testing.T) {
+	dir := write(t, map[string]string{"exp.yaml": "seed: 1\nthreads: 1\nname: exp", "p.yaml": "seed: 2\nthreads: 2"})
+	c, err := Load(filepath.Join(dir, "exp.yaml"), Options{Profile: filepath.Join(dir, "p.yaml"), Sets: []string{"threads=3"}})
+	if err != nil || c.Name != "exp" || c.Seed != 2 || c.Threads != 3 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = Load("base.yaml", Options{Profile: "cifar"})
+	if want := "profile cifar: no such file; built in are cifar10-full, cifar10-small"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
