@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/progress"
 	torch "ulrl/torchbridge"
@@ -179,5 +180,38 @@ func TestControlMeasuresAModelThatNobodyPoisoned(t *testing.T) {
 	}
 	if got := f.names("clean"); !regexp.MustCompile(`^preactresnet18-w4-[0-9a-f]{12}\.pt$`).MatchString(got) {
 		t.Errorf("clean models: %s", got)
+	}
+}
+
+func TestExportedImagesHaveTheTrigger(t *testing.T) {
+	f := newFixture(t)
+	c := f.config("attack.trigger.value=255")
+	result, err := ExportImages(context.Background(), c, f.env, f.path("out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := dataset.Read(context.Background(), dataset.Source{Kind: dataset.KindFolder, Dir: f.path("out")})
+	if err != nil || got.Len() != 60 || result.Images != 60 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	was, err := dataset.Read(context.Background(), dataset.Source{Kind: dataset.KindFolder, Dir: f.path("data", "test")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got.Len() {
+		for k, v := range got.Image(i) {
+			want := was.Image(i)[k]
+			if y, x := k/12, k%12; y >= 8 && y < 11 && x >= 8 && x < 11 {
+				want = 255
+			}
+			if v != want {
+				t.Fatalf("image %d, pixel %d is %d, want %d", i, k, v, want)
+			}
+		}
+	}
+	for set, want := range map[string]string{"attack.name=none": "no trigger", "attack.name=lira": "is made along with its model"} {
+		if _, err := ExportImages(context.Background(), f.config(set), f.env, f.path("other")); err == nil || !fault.IsMisuse(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", set, err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/fault"
 )
 
 type attackOptions struct {
@@ -34,7 +35,50 @@ writes it to attack.output, where "ulrl run" with the same config finds it.`,
 	cmd.Flags().BoolVar(&o.Control, "control", false, "measure the trigger on a clean model too, where it must do nothing")
 	cmd.Flags().BoolVar(&o.Resume, "resume", false, "go on with a training that was interrupted, after its last whole epoch")
 	a.registerJSON(cmd)
+	cmd.AddCommand(newExportImagesCommand(a))
 	return cmd
+}
+
+func newExportImagesCommand(a *app) *cobra.Command {
+	var o configOptions
+	cmd := &cobra.Command{
+		Use:   "export-images -c FILE DIR",
+		Short: "Write the test set with the trigger on, as an image folder",
+		Long: `export-images puts the trigger on every test image and writes them to DIR as
+DIR/<true class>/<index>.png. Those of the target class are there too; ASR does not count them.`,
+		Example: "  ulrl attack export-images -c configs/badnets.yaml triggered",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fault.Misuse("give one folder: ulrl attack export-images -c %s DIR", exampleConfig)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runExportImages(cmd.Context(), a, o, args[0])
+		},
+	}
+	o.register(cmd)
+	a.registerJSON(cmd)
+	return cmd
+}
+
+func runExportImages(ctx context.Context, a *app, o configOptions, dir string) error {
+	c, err := o.load(a, "attack export-images")
+	if err != nil {
+		return err
+	}
+	env, progress, err := a.torch()
+	if err != nil {
+		return err
+	}
+	defer progress.End()
+	result, err := a.engine.export(ctx, c, env, dir)
+	if err != nil {
+		return err
+	}
+	return a.show(result, func(w io.Writer) {
+		fmt.Fprintf(w, "%d images with the trigger of %s in %s\n", result.Images, c.Attack.Name, printable(result.Directory))
+	})
 }
 
 // attackReport is an attack's result and where its model lies.

@@ -48,6 +48,7 @@ func fakeEngine(step time.Duration) engine {
 			return fakeRun(ctx, c, env, step)
 		},
 		attack:  fakeAttack,
+		export:  fakeExport,
 		eval:    fakeEval,
 		inspect: fakeInspect,
 		doctor:  fakeDoctor,
@@ -128,6 +129,10 @@ func fakeResult(name string) *runstore.Result {
 
 func fakeAttack(_ context.Context, c *config.Config, _ environment, _ makeOptions) (*attackResult, error) {
 	return &attackResult{Dir: c.Attack.Output, Scores: fakeResult("").Before, Seconds: 128}, nil
+}
+
+func fakeExport(_ context.Context, _ *config.Config, _ environment, dir string) (*exportResult, error) {
+	return &exportResult{Directory: dir, Images: 10000}, nil
 }
 
 func fakeEval(_ context.Context, c *config.Config, _ environment, model string) (*evalResult, error) {

@@ -30,6 +30,7 @@ func TestMisuse(t *testing.T) {
 	}{
 		{"run", []string{"give a config: ulrl run -c configs/badnets.yaml"}},
 		{"attack", []string{"give a config: ulrl attack -c configs/badnets.yaml"}},
+		{"attack export-images -c badnets.yaml", []string{"give one folder: ulrl attack export-images -c configs/badnets.yaml DIR"}},
 		{"eval", []string{"give a config: ulrl eval -c configs/badnets.yaml"}},
 		{"eval mine.pt", []string{"give a config: ulrl eval -c configs/badnets.yaml"}},
 		{"config check", []string{"give a config: ulrl config check configs/badnets.yaml"}},

@@ -19,6 +19,7 @@ type (
 	evalResult   = pipeline.EvalResult
 	inspection   = pipeline.Inspection
 	makeOptions  = pipeline.AttackOptions
+	exportResult = pipeline.ExportResult
 	layerInfo    = pipeline.LayerInfo
 	diagnosis    = pipeline.DoctorReport
 	check        = pipeline.Check
@@ -30,6 +31,7 @@ type engine struct {
 	open    func(log logrus.FieldLogger) (*torchbridge.Library, error)
 	run     func(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error)
 	attack  func(ctx context.Context, c *config.Config, env environment, o makeOptions) (*attackResult, error)
+	export  func(ctx context.Context, c *config.Config, env environment, dir string) (*exportResult, error)
 	eval    func(ctx context.Context, c *config.Config, env environment, model string) (*evalResult, error)
 	inspect func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)

@@ -115,6 +115,7 @@ func TestOtherCommands(t *testing.T) {
 		want []string
 	}{
 		{"attack -c badnets.yaml", []string{"badnets: trained with badnets in 2 min 8 s", "models/badnets/backdoored.pt"}},
+		{"attack export-images -c badnets.yaml out", []string{"10000 images with the trigger of badnets in out"}},
 		{"attack -c badnets.yaml --json", []string{`"directory": "models/badnets"`}},
 		{"eval -c badnets.yaml", []string{"models/badnets/backdoored.pt: measured in 4.2 s", "ASR  attack success rate   99.30 %"}},
 		{"eval mine.pt -c badnets.yaml", []string{"mine.pt: measured in 4.2 s"}},

@@ -1,0 +1,46 @@
+package pipeline
+
+import (
+	"context"
+
+	"ulrl/pipeline/attack"
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
+)
+
+// ExportResult is what ExportImages wrote.
+type ExportResult struct {
+	Directory string `json:"directory"`
+	Images    int    `json:"images"`
+}
+
+// ExportImages writes the test set with c's trigger on every image to a folder,
+// dir/<true class>/<index>.png.
+func ExportImages(ctx context.Context, c *config.Config, env Env, dir string) (*ExportResult, error) {
+	if c.Attack.Name == config.AttackNone {
+		return nil, fault.Misuse("attack.name is none: there is no trigger to put on images")
+	}
+	dev, err := openDevice(env, c)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	d, err := readImages(ctx, c, false)
+	if err != nil {
+		return nil, err
+	}
+	if d.test == nil {
+		return nil, fault.Misuse("data.test is none: there are no images to put the trigger on")
+	}
+	keep := dev.NewScope()
+	defer keep.Close()
+	trigger, err := openTrigger(ctx, dev, keep, c, d.test, d.normalise)
+	if err != nil {
+		return nil, err
+	}
+	if err := attack.Apply(ctx, dev, trigger, d.test, nil, d.normalise); err != nil {
+		return nil, explain(err)
+	}
+	return &ExportResult{dir, d.test.Len()}, dataset.WriteFolder(ctx, d.test, dir)
+}
