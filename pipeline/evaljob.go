@@ -43,7 +43,7 @@ func Eval(ctx context.Context, c *config.Config, env Env, path string) (*EvalRes
 	if err != nil {
 		return nil, err
 	}
-	if g.trigger, err = openTrigger(ctx, dev, keep, c, d.test, d.normalise); err != nil {
+	if g.trigger, err = openTrigger(ctx, env, dev, keep, c, d.test, d.normalise); err != nil {
 		return nil, err
 	}
 	var loaded *loadedModel

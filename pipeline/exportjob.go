@@ -35,7 +35,7 @@ func ExportImages(ctx context.Context, c *config.Config, env Env, dir string) (*
 	}
 	keep := dev.NewScope()
 	defer keep.Close()
-	trigger, err := openTrigger(ctx, dev, keep, c, d.test, d.normalise)
+	trigger, err := openTrigger(ctx, env, dev, keep, c, d.test, d.normalise)
 	if err != nil {
 		return nil, err
 	}

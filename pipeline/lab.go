@@ -30,6 +30,7 @@ func newLab(env Env, dev *torch.Device, keep *torch.Scope, c *config.Config, set
 			Crop: t.Augment, Flip: t.Augment && dataset.FlipAllowed(c.Data.Name, c.Data.Flip),
 		},
 		Phase: env.phase, Watch: logWatcher{env},
+		Say: func(note string) { env.Log.Warn(note) },
 	}
 	l.Network = func(ctx context.Context) (*torch.Module, error) { return newNetwork(ctx, l, c.Seed) }
 	l.Clean = func(ctx context.Context) (*torch.Module, error) { return cleanModel(ctx, env, l, c.Seed) }

@@ -50,13 +50,15 @@ func newGauge(env Env, dev *torch.Device, c *config.Config, d images, fallback *
 
 // openTrigger is the trigger in the attack's folder, or else the one that the
 // config describes; nil where it names none. It belongs to keep.
-func openTrigger(ctx context.Context, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set, n dataset.Normalisation) (*torch.Module, error) {
+func openTrigger(ctx context.Context, env Env, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set, n dataset.Normalisation) (*torch.Module, error) {
 	if c.Attack.Name == config.AttackNone {
 		return nil, nil
 	}
 	path := filepath.Join(c.Attack.Output, FileTrigger)
 	if _, err := os.Stat(path); err != nil {
-		return makeTrigger(ctx, dev, keep, c, attack.FormOf(set, n, c.Seed))
+		f := attack.FormOf(set, n, c.Seed)
+		f.Say = func(note string) { env.Log.Warn(note) }
+		return makeTrigger(ctx, dev, keep, c, f)
 	}
 	file, err := model.ReadFile(path)
 	if err != nil {

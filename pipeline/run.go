@@ -149,7 +149,7 @@ func (r *run) load(ctx context.Context) error {
 	if r.gauge, err = newGauge(r.env, r.dev, r.c, r.data, r.clean); err != nil {
 		return err
 	}
-	if r.gauge.trigger, err = openTrigger(ctx, r.dev, r.keep, r.c, r.clean, r.data.normalise); err != nil {
+	if r.gauge.trigger, err = openTrigger(ctx, r.env, r.dev, r.keep, r.c, r.clean, r.data.normalise); err != nil {
 		return err
 	}
 	r.data.train = nil // free its memory

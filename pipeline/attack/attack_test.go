@@ -3,6 +3,8 @@ package attack
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -157,7 +159,6 @@ func TestPatchFromPictures(t *testing.T) {
 }
 
 func TestTriggerErrors(t *testing.T) {
-	small := writePNG(t, image.NewGray(image.Rect(0, 0, 2, 2)))
 	right := writePNG(t, image.NewGray(image.Rect(0, 0, 6, 5)))
 	text := filepath.Join(t.TempDir(), "text.png")
 	if err := os.WriteFile(text, []byte("hello"), 0o600); err != nil {
@@ -172,7 +173,13 @@ func TestTriggerErrors(t *testing.T) {
 		{"no wave", "change no pixel of images 6 wide", config.Attack{Name: "sig", SIG: config.SIG{Delta: 40, Frequency: 3}}},
 		{"missing", "no such file", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: "nowhere.png", Mask: right}}},
 		{"no picture", "not a PNG", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: text, Mask: right}}},
-		{"wrong size", "is 2×2 pixels, the images are 6×5", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: small, Mask: right}}},
+		{"no pattern", "no such file", config.Attack{Name: "lf", LF: config.LF{Pattern: "nowhere.npy"}}},
+		{"no array", "not a NumPy file", config.Attack{Name: "lf", LF: config.LF{Pattern: text}}},
+		{"wrong shape", "is of [6 5 1], the images want [5 6 1]", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<f4", false, []int{6, 5, 1}, make([]float32, 30))}}},
+		{"short array", "it ends too early", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<f4", false, []int{5, 6}, make([]float32, 20))}}},
+		{"complex", "are of type <c8", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<c8", false, []int{5, 6}, make([]float32, 60))}}},
+		{"no corners", "four corners of 3 pixels do not fit images of 5×6", config.Attack{Name: "lc", LC: config.LC{Amplitude: 1}}},
+		{"not known beforehand", "is made along with its model", config.Attack{Name: "ssba"}},
 		{"black mask", "is black everywhere", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: right, Mask: right}}},
 	}
 	_, dev := testenv.CPU(t)
@@ -184,6 +191,96 @@ func TestTriggerErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !fault.IsMisuse(err) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
+	}
+}
+
+// writeNPY writes a NumPy file, version 1.0, by its published format.
+func writeNPY[T any](t *testing.T, dtype string, fortran bool, shape []int, values []T) string {
+	t.Helper()
+	order, extents := "False", ""
+	if fortran {
+		order = "True"
+	}
+	for _, extent := range shape {
+		extents += fmt.Sprintf("%d, ", extent)
+	}
+	header := fmt.Sprintf("{'descr': '%s', 'fortran_order': %s, 'shape': (%s), }", dtype, order, extents)
+	header += strings.Repeat(" ", 117-len(header)) + "\n"
+	var out bytes.Buffer
+	out.WriteString("\x93NUMPY\x01\x00")
+	for _, part := range []any{uint16(len(header)), []byte(header), values} {
+		if err := binary.Write(&out, binary.LittleEndian, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "p.npy")
+	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Two rows, three columns, three channels: whatever the order and the type
+// in the file, channel c of pixel (y, x) moves by 50c + 10y + x.
+func TestLFPatternFromFile(t *testing.T) {
+	var byRow []float64
+	for y := range 2 {
+		for x := range 3 {
+			for c := range 3 {
+				byRow = append(byRow, float64(50*c+10*y+x))
+			}
+		}
+	}
+	var byColumn []uint8
+	for c := range 3 {
+		for x := range 3 {
+			for y := range 2 {
+				byColumn = append(byColumn, uint8(50*c+10*y+x))
+			}
+		}
+	}
+	want := []uint8{5, 6, 7, 15, 16, 17, 55, 56, 57, 65, 66, 67, 105, 106, 107, 115, 116, 117}
+	for _, path := range []string{
+		writeNPY(t, "<f8", false, []int{2, 3, 3}, byRow),
+		writeNPY(t, "|u1", true, []int{2, 3, 3}, byColumn),
+	} {
+		got := triggered(t, config.Attack{Name: "lf", LF: config.LF{Pattern: path}}, filled(set(3, 2, 3, 0), 5))
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	grey := writeNPY(t, "<f4", false, []int{1, 2}, []float32{-10, 3})
+	if got := triggered(t, config.Attack{Name: "lf", LF: config.LF{Pattern: grey}}, filled(set(1, 1, 2, 0), 8)); !reflect.DeepEqual(got, []uint8{0, 11}) {
+		t.Errorf("grey: %v", got)
+	}
+}
+
+// Pictures of twice the size: a quarter of the pattern's pixels each, and the
+// mask where at least half of it is bright.
+func TestPicturesOfAnotherSizeAreResized(t *testing.T) {
+	pattern, mask := image.NewGray(image.Rect(0, 0, 4, 2)), image.NewGray(image.Rect(0, 0, 4, 2))
+	for i := range pattern.Pix {
+		pattern.Pix[i] = 80
+		if i%4 >= 2 {
+			mask.Pix[i] = 255
+		}
+	}
+	c := config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: writePNG(t, pattern), Mask: writePNG(t, mask)}}
+	var said []string
+	_, dev := testenv.CPU(t)
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		f := FormOf(set(1, 1, 2, 0), plain(1), 0)
+		f.Say = func(note string) { said = append(said, note) }
+		m, err := NewTrigger(s, c, f)
+		if err != nil {
+			return err
+		}
+		got := torch.Values[float32](m.Forward(s.Full(0, torch.Float32, 1, 1, 1, 2)).MulScalar(255))
+		near(t, "the patch", got, []float32{0, 80})
+		return nil
+	})
+	if len(said) != 2 || !strings.Contains(said[0], "is 4×2 pixels, the images are 2×1: it is resized") {
+		t.Errorf("said %q", said)
 	}
 }
 

@@ -1,9 +1,6 @@
 package attack
 
 import (
-	"image"
-	"image/png"
-	"os"
 	"slices"
 
 	"ulrl/pipeline/config"
@@ -55,54 +52,24 @@ func square(pattern, mask []uint8, t config.Trigger, f Form) error {
 	return nil
 }
 
-// patchFromFiles lays the pattern on wherever the mask is not black.
+// patchFromFiles lays the pattern on wherever the mask is not black; of a mask
+// that is resized, where it is at least half as bright as at its brightest.
 func patchFromFiles(t config.Trigger, f Form) (pattern, mask []uint8, err error) {
-	if pattern, err = readPNG(t.Pattern, f.C, f.H, f.W); err != nil {
+	if pattern, _, err = readPNG(t.Pattern, f.C, f); err != nil {
 		return nil, nil, err
 	}
-	plane, err := readPNG(t.Mask, 1, f.H, f.W)
+	plane, resized, err := readPNG(t.Mask, 1, f)
 	if err != nil {
 		return nil, nil, err
 	}
-	if slices.Max(plane) == 0 {
+	brightest := slices.Max(plane)
+	if brightest == 0 {
 		return nil, nil, fault.Misuse("attack.trigger.mask %s is black everywhere: no pixel would change", t.Mask)
 	}
-	return pattern, slices.Repeat(plane, f.C), nil
-}
-
-// readPNG reads a picture of exactly h×w as C×H×W bytes, c 1 (grey) or 3.
-func readPNG(path string, c, h, w int) ([]uint8, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fault.Misuse("trigger picture: %w", err)
-	}
-	defer f.Close()
-	img, err := png.Decode(f)
-	if err != nil {
-		return nil, fault.Misuse("trigger picture %s: not a PNG: %w", path, err)
-	}
-	if b := img.Bounds(); b.Dx() != w || b.Dy() != h {
-		return nil, fault.Misuse("trigger picture %s is %d×%d pixels, the images are %d×%d", path, b.Dx(), b.Dy(), w, h)
-	}
-	return planes(img, c, h, w), nil
-}
-
-func planes(img image.Image, c, h, w int) []uint8 {
-	out := make([]uint8, c*h*w)
-	origin := img.Bounds().Min
-	for y := range h {
-		for x := range w {
-			r, g, b, _ := img.At(origin.X+x, origin.Y+y).RGBA()
-			at := y*w + x
-			if c == 1 {
-				// ITU-R 601 luma, as everywhere in the field.
-				out[at] = uint8((299*r + 587*g + 114*b) / 1000 >> 8)
-				continue
-			}
-			for ch, v := range []uint32{r, g, b} {
-				out[ch*h*w+at] = uint8(v >> 8)
-			}
+	for i, v := range plane {
+		if resized && 2*int(v) < int(brightest) {
+			plane[i] = 0
 		}
 	}
-	return out
+	return pattern, slices.Repeat(plane, f.C), nil
 }

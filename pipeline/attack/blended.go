@@ -15,7 +15,7 @@ func blendTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*t
 	pattern := make([]uint8, f.C*f.H*f.W)
 	if o.Pattern != "" {
 		var err error
-		if pattern, err = readPNG(o.Pattern, f.C, f.H, f.W); err != nil {
+		if pattern, _, err = readPNG(o.Pattern, f.C, f); err != nil {
 			return nil, err
 		}
 	} else {

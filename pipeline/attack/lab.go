@@ -25,6 +25,7 @@ type Lab struct {
 	// Phase tells people of a part of the work, of so many batches.
 	Phase func(name string, steps int, body func() error) error
 	Watch train.Watcher
+	Say   func(note string) // as Form.Say
 	// Resume is where an earlier training was left, nil to begin anew; Save, if
 	// not nil, keeps where this one is after each epoch.
 	Resume *Checkpoint
@@ -45,8 +46,8 @@ type recipe struct {
 	train   func(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error)
 }
 
-func recipeOf(name string) (recipe, error) {
-	switch name {
+func recipeOf(c config.Attack) (recipe, error) {
+	switch c.Name {
 	case "badnets":
 		return recipe{trigger: patchTrigger, train: onPoisonedSet}, nil
 	case "blended":
@@ -62,6 +63,9 @@ func recipeOf(name string) (recipe, error) {
 	case "lc":
 		return recipe{trigger: cornersTrigger, train: onPushedImages}, nil
 	case "lf":
+		if c.LF.Pattern != "" {
+			return recipe{trigger: offsetsTrigger, train: onPoisonedSet}, nil
+		}
 		return recipe{find: smoothTrigger, train: onPoisonedSet}, nil
 	case "lira":
 		return recipe{train: withNoiseMaker}, nil
@@ -74,12 +78,12 @@ func recipeOf(name string) (recipe, error) {
 	case "wanet":
 		return recipe{trigger: warpTrigger, train: onPoisonedBatches}, nil
 	}
-	return recipe{}, fault.Misuse("attack.name %q has no trigger", name)
+	return recipe{}, fault.Misuse("attack.name %q has no trigger", c.Name)
 }
 
 // Make trains a model with the backdoor that the lab's config names.
 func Make(ctx context.Context, l *Lab) (*Made, error) {
-	r, err := recipeOf(l.Config.Name)
+	r, err := recipeOf(l.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +100,11 @@ func Make(ctx context.Context, l *Lab) (*Made, error) {
 	return r.train(ctx, l, trigger)
 }
 
-func (l *Lab) form() Form { return FormOf(l.Set, l.Draw.Normalise, l.Draw.Seed) }
+func (l *Lab) form() Form {
+	f := FormOf(l.Set, l.Draw.Normalise, l.Draw.Seed)
+	f.Say = l.Say
+	return f
+}
 
 // build makes a module on the device's thread and takes it to Keep.
 func (l *Lab) build(ctx context.Context, build func(s *torch.Scope) (*torch.Module, error)) (*torch.Module, error) {

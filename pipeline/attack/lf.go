@@ -5,8 +5,18 @@ import (
 	"fmt"
 	"math"
 
+	"ulrl/pipeline/config"
 	torch "ulrl/torchbridge"
 )
+
+// offsetsTrigger adds the pattern of a file.
+func offsetsTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (*torch.Part, error) {
+	offsets, err := readOffsets(c.LF.Pattern, f)
+	if err != nil {
+		return nil, err
+	}
+	return added(b, torch.From(s, offsets, f.C, f.H, f.W)), nil
+}
 
 // smoothTrigger finds one pattern of low frequencies that leads a clean model's
 // images to their goal when it is added (Zeng, Park, Mao, Jia, arXiv

@@ -16,6 +16,13 @@ type Form struct {
 	C, H, W   int
 	Normalise dataset.Normalisation
 	Seed      uint64
+	Say       func(note string) // hears what a person should know of files that were read; may be nil
+}
+
+func (f Form) say(note string) {
+	if f.Say != nil {
+		f.Say(note)
+	}
 }
 
 // FormOf is the form of a set's images.
@@ -28,7 +35,7 @@ func FormOf(set *dataset.Set, n dataset.Normalisation, seed uint64) Form {
 // does the same to the same image every time, and its pixels are whole numbers
 // of 0..255 again. It belongs to s.
 func NewTrigger(s *torch.Scope, c config.Attack, f Form) (*torch.Module, error) {
-	r, err := recipeOf(c.Name)
+	r, err := recipeOf(c)
 	if err != nil {
 		return nil, err
 	}

@@ -134,6 +134,8 @@ type LF struct {
 	Frequencies int `mapstructure:"frequencies" validate:"gte=1,lte=512"`
 	// Updates is how many batches the pattern is found on.
 	Updates int `mapstructure:"updates" validate:"gte=1,lte=1000000"`
+	// Pattern is a NumPy file, H×W×C in grey values, in place of all that.
+	Pattern string `mapstructure:"pattern"`
 }
 
 // LIRA is noise that a network, trained along with the model, makes for each image.

@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 			WaNet:   WaNet{Strength: 0.5, Grid: 4}, BPP: BPP{Levels: 8}, FTrojan: FTrojan{Magnitude: 30, Window: 32}, CrossRatio: 2,
 			Blind:      Blind{CleanWeight: 1, TriggerWeight: 0.9, Threshold: 1},
 			InputAware: InputAware{Density: 0.032, Diversity: 1, MaskWeight: 100, LR: 0.01, MaskEpochs: 1},
-			LC:         LC{Amplitude: 1, Epsilon: 16, Steps: 20}, LF: LF{Bound: 20, Frequencies: 6, Updates: 200},
+			LC:         LC{Amplitude: 1, Epsilon: 16, Steps: 20}, LF: LF{Bound: 14, Frequencies: 6, Updates: 200},
 			LIRA:       LIRA{Epsilon: 0.1, Alpha: 0.5, LR: 0.001, GeneratorEpochs: 3},
 			SSBA:       SSBA{Bits: 16, Epsilon: 0.1, ImageWeight: 10, Epochs: 2, LR: 0.01},
 			TrojanNN:   TrojanNN{Neurons: 2, Value: 100, Updates: 300},

@@ -21,6 +21,8 @@ func (c *Config) pathKeys() []pathKey {
 		{"model.path", &c.Model.Path},
 		{"attack.output", &c.Attack.Output},
 		{"attack.blended.pattern", &c.Attack.Blended.Pattern},
+		{"attack.clean_model.dir", &c.Attack.CleanModel.Dir},
+		{"attack.lf.pattern", &c.Attack.LF.Pattern},
 		{"attack.trigger.pattern", &c.Attack.Trigger.Pattern},
 		{"attack.trigger.mask", &c.Attack.Trigger.Mask},
 	}

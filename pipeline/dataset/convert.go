@@ -7,6 +7,20 @@ import (
 	"golang.org/x/image/draw"
 )
 
+// Planes is a picture as c×h×w bytes, red, green, blue or for c 1 grey, resized
+// where its size is another.
+func Planes(img image.Image, c, h, w int) []uint8 {
+	var scratch *image.RGBA
+	rgb := toRGB(img, &scratch)
+	if rgb.Rect.Size() != image.Pt(w, h) {
+		var s scaler
+		rgb = s.scale(rgb, w, h)
+	}
+	out := make([]uint8, c*h*w)
+	toPlanes(out, rgb, c)
+	return out
+}
+
 // toRGB is img as opaque RGBA with its origin at 0, the alpha dropped rather
 // than blended. It may reuse img's memory or *scratch.
 func toRGB(img image.Image, scratch **image.RGBA) *image.RGBA {
