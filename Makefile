@@ -6,6 +6,7 @@ BUILD   := build
 PREFIX  ?= /usr/local
 GO      ?= go
 CONFIG  := configs/badnets.yaml
+SEEDS   ?= 0,1,2
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -13,7 +14,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: all setup build demo data test lint asan race bench install uninstall clean help
+.PHONY: all setup build demo data test lint asan race bench attacks install uninstall clean help
 all: build
 
 help: ## what the targets do
@@ -60,6 +61,9 @@ lint: build ## gofmt, vet, staticcheck, golangci-lint, shellcheck
 
 bench: build ## a training step and an evaluation pass beside PyTorch eager
 	@scripts/bench.sh
+
+attacks: build data ## every attack over SEEDS (0,1,2), and the table of docs/results (hours)
+	$(GO) run ./scripts/attacks -seeds $(SEEDS)
 
 install: build ## into PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib

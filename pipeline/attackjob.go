@@ -38,18 +38,19 @@ const previewImages = 8
 
 // AttackResult is what Attack leaves in attack.json.
 type AttackResult struct {
-	Name     string            `json:"name"`
-	Dir      string            `json:"-"`
-	Scores   metrics.Scores    `json:"scores"`
-	Control  *metrics.Scores   `json:"control,omitempty"` // of the same trigger on a clean model of another seed
-	Poisoned []int             `json:"poisoned"`          // indices into the training samples used; null where the training loop poisons
-	Samples  []int             `json:"samples"`           // their indices in the training set; null for all
-	Seconds  float64           `json:"seconds"`
-	Seed     uint64            `json:"seed"`
-	Versions runstore.Versions `json:"versions"`
-	Machine  runstore.Machine  `json:"machine"`
-	Config   string            `json:"config"` // the resolved config, YAML
-	Command  []string          `json:"command"`
+	Name      string            `json:"name"`
+	Dir       string            `json:"-"`
+	Scores    metrics.Scores    `json:"scores"`
+	Control   *metrics.Scores   `json:"control,omitempty"` // of the same trigger on a clean model of another seed
+	Poisoned  []int             `json:"poisoned"`          // indices into the training samples used; null where the training loop poisons
+	Samples   []int             `json:"samples"`           // their indices in the training set; null for all
+	Seconds   float64           `json:"seconds"`           // without the control
+	PeakBytes int64             `json:"peak_bytes"`        // of resident memory, likewise
+	Seed      uint64            `json:"seed"`
+	Versions  runstore.Versions `json:"versions"`
+	Machine   runstore.Machine  `json:"machine"`
+	Config    string            `json:"config"` // the resolved config, YAML
+	Command   []string          `json:"command"`
 }
 
 // Attack trains the backdoored model that c describes and writes it with its
@@ -112,6 +113,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	if err != nil {
 		return nil, err
 	}
+	seconds, peak := time.Since(began).Seconds(), peakBytes()
 	control, err := measureControl(ctx, g, lab, c, o)
 	if err != nil {
 		return nil, err
@@ -126,7 +128,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	}
 	result := &AttackResult{
 		Name: c.Attack.Name, Dir: c.Attack.Output, Scores: scores, Control: control, Poisoned: made.Poisoned, Samples: samples,
-		Seconds: time.Since(began).Seconds(), Seed: c.Seed, Versions: versions(env), Machine: machine,
+		Seconds: seconds, PeakBytes: peak, Seed: c.Seed, Versions: versions(env), Machine: machine,
 		Config: string(text), Command: env.Command,
 	}
 	preview, err := drawPreview(ctx, dev, g)

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -144,21 +143,16 @@ func packCheckpoint(at attack.Checkpoint, state checkpointState) ([]byte, error)
 }
 
 func (f *checkpointFile) read(key string) (*attack.Checkpoint, error) {
-	r, err := zip.OpenReader(f.path())
-	if err != nil {
-		return nil, fault.Misuse("checkpoint %s: %w: run without --resume", f.path(), err)
-	}
-	defer r.Close()
-	entry := func(name string) ([]byte, error) {
-		file, err := r.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		return io.ReadAll(file)
-	}
 	var state checkpointState
-	text, err := entry("state.json")
+	var text []byte
+	data, err := os.ReadFile(f.path())
+	if err != nil {
+		return nil, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err == nil {
+		text, err = fs.ReadFile(r, "state.json")
+	}
 	if err == nil {
 		err = json.Unmarshal(text, &state)
 	}
@@ -169,8 +163,8 @@ func (f *checkpointFile) read(key string) (*attack.Checkpoint, error) {
 		return nil, fault.Misuse("checkpoint %s is of another config or other data: run without --resume, or with what it was made with", f.path())
 	}
 	at := &attack.Checkpoint{Epochs: state.Epochs}
-	for name, data := range parts(at) {
-		if *data, err = entry(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for name, part := range parts(at) {
+		if *part, err = fs.ReadFile(r, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fault.Misuse("checkpoint %s: %s: %w: run without --resume", f.path(), name, err)
 		}
 	}

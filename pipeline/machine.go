@@ -40,6 +40,16 @@ func PhysicalCores() int {
 	return min(len(cores), usable)
 }
 
+// peakBytes is the most memory that this process had resident so far, 0 where
+// the system does not tell.
+func peakBytes() int64 {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return usage.Maxrss << 10 // Linux counts KiB
+}
+
 func cpuNumber(path string) int {
 	n := 0
 	for _, digit := range strings.TrimPrefix(strings.Split(path, "/")[5], "cpu") {

@@ -63,7 +63,7 @@ func (l *Lab) learnMasks(ctx context.Context, nets inputAware, adam torch.AdamOp
 		phase: "learn masks", module: nets.masks, adam: adam, steps: l.Config.InputAware.MaskEpochs * l.plainBatches().Batches(),
 		advice: "lower attack.inputaware.lr",
 		loss: func(s *torch.Scope, _ int, images, _ *torch.Tensor) (*torch.Tensor, string) {
-			both := nets.masks.Forward(images, rolled(s, images, 1))
+			both := nets.masks.Forward(images, rolled(s, images))
 			return both.Narrow(0, 0, 1).Sum(), fmt.Sprintf("masks cover %.1f %%", 100*both.Narrow(0, 1, 1).Item())
 		},
 	})
@@ -80,7 +80,7 @@ func (l *Lab) crossLoss(nets inputAware) Loss {
 		parts := []*torch.Tensor{images, nets.cross.Forward(victims, victims)}
 		wanted := []*torch.Tensor{labels, l.goals(s, labels.Narrow(0, 0, hit))}
 		if crossed > 0 {
-			parts = append(parts, nets.cross.Forward(images.Narrow(0, hit, crossed), rolled(s, images, 1).Narrow(0, hit, crossed)))
+			parts = append(parts, nets.cross.Forward(images.Narrow(0, hit, crossed), rolled(s, images).Narrow(0, hit, crossed)))
 			wanted = append(wanted, labels.Narrow(0, hit, crossed))
 		}
 		all := m.Forward(s.Cat(0, parts...).ChannelsLast())
@@ -88,20 +88,19 @@ func (l *Lab) crossLoss(nets inputAware) Loss {
 		crossEntropy = logits.CrossEntropy(labels)
 		whole = all.CrossEntropy(s.Cat(0, wanted...))
 		if o.Diversity > 0 && n > 1 {
-			whole = whole.Add(nets.apart.Forward(victims, rolled(s, images, 1).Narrow(0, 0, hit)).MulScalar(o.Diversity))
+			whole = whole.Add(nets.apart.Forward(victims, rolled(s, images).Narrow(0, 0, hit)).MulScalar(o.Diversity))
 		}
 		return logits, crossEntropy, whole
 	}
 }
 
-// rolled is a batch with image i+by, round the end, in place of image i.
-func rolled(s *torch.Scope, images *torch.Tensor, by int) *torch.Tensor {
+// rolled is a batch with the next image, for the last the first, in each one's place.
+func rolled(s *torch.Scope, images *torch.Tensor) *torch.Tensor {
 	n := images.Shape()[0]
-	by %= max(1, n)
-	if by == 0 {
+	if n < 2 {
 		return images
 	}
-	return s.Cat(0, images.Narrow(0, by, n-by), images.Narrow(0, 0, by))
+	return s.Cat(0, images.Narrow(0, 1, n-1), images.Narrow(0, 0, 1))
 }
 
 // apart is how alike what a network makes for two images is, beside how alike

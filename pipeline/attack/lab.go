@@ -137,6 +137,19 @@ func (l *Lab) parts(ctx context.Context, build func(b *torch.Builder, s *torch.S
 	})
 }
 
+// learnable makes a trigger on Keep of a part with weights to learn, and says
+// whether it has learned them in a training that is gone on with.
+func (l *Lab) learnable(ctx context.Context, part func(b *torch.Builder, s *torch.Scope) *torch.Part) (trigger *torch.Module, learned bool, err error) {
+	err = l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
+		trigger, err = framed(b, s, part(b, s), l.form(), "Trigger", "", "")
+		return err
+	})
+	if err == nil {
+		learned, err = l.resumed(ctx, trigger)
+	}
+	return trigger, learned, err
+}
+
 // frozen is a clean model to find a trigger on.
 func (l *Lab) frozen(ctx context.Context) (*torch.Module, error) {
 	m, err := l.Clean(ctx)

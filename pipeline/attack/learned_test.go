@@ -184,7 +184,7 @@ def forward(self, x, other):
 		if got, want := m.Forward(x, other).Item(), (1+math.Sqrt(2))/2; math.Abs(got-want) > 1e-5 {
 			t.Errorf("apart is %v, want %v", got, want)
 		}
-		if got := torch.Values[float32](rolled(s, x.Reshape(4, 1), 1)); !slices.Equal(got, []float32{0, 255, 0, 255}) {
+		if got := torch.Values[float32](rolled(s, x.Reshape(4, 1))); !slices.Equal(got, []float32{0, 255, 0, 255}) {
 			t.Errorf("rolled: %v", got)
 		}
 		return s.Err()

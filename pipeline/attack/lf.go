@@ -25,9 +25,8 @@ func offsetsTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (
 func smoothTrigger(ctx context.Context, l *Lab) (*torch.Module, error) {
 	f, o := l.form(), l.Config.LF
 	rows, columns := min(o.Frequencies, f.H), min(o.Frequencies, f.W)
-	var trigger *torch.Module
-	err := l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
-		smooth := b.Part("Smooth").
+	trigger, learned, err := l.learnable(ctx, func(b *torch.Builder, s *torch.Scope) *torch.Part {
+		return b.Part("Smooth").
 			Parameter("weights", s.Full(0, torch.Float32, f.C, rows, columns)).
 			Buffer("rows", waves(s, f.H, rows)).
 			Buffer("columns", waves(s, f.W, columns)).
@@ -40,13 +39,8 @@ def pattern(self):
 def forward(self, x):
     return x + self.pattern()
 `)
-		trigger, err = framed(b, s, smooth, f, "Trigger", "", "")
-		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if resumed, err := l.resumed(ctx, trigger); resumed || err != nil {
+	if err != nil || learned {
 		return trigger, err
 	}
 	clean, err := l.frozen(ctx)

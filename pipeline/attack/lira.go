@@ -16,23 +16,17 @@ import (
 // poison_rate is triggered.
 func withNoiseMaker(ctx context.Context, l *Lab, _ *torch.Module) (*Made, error) {
 	f, o := l.form(), l.Config.LIRA
-	var trigger *torch.Module
-	err := l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
+	trigger, _, err := l.learnable(ctx, func(b *torch.Builder, s *torch.Scope) *torch.Part {
 		n := zoo.ImageNet{In: f.C, Out: f.C, H: f.H, W: f.W, Width: generatorWidth, Seed: f.Seed}
-		noise := b.Part("Noise").
+		return b.Part("Noise").
 			Child("painter", zoo.Painter(b, s, n)).
 			Buffer("range", torch.From(s, []float32{float32(255 * o.Epsilon)}, 1)).
 			Define(`
 def forward(self, x):
     return x + self.range * torch.tanh(self.painter.forward(x / 255.0 - 0.5))
 `)
-		trigger, err = framed(b, s, noise, f, "Trigger", "", "")
-		return err
 	})
 	if err != nil {
-		return nil, err
-	}
-	if _, err := l.resumed(ctx, trigger); err != nil {
 		return nil, err
 	}
 	adam, err := l.adam(ctx, trigger, torch.AdamOptions{LR: o.LR, Beta1: 0.9, Beta2: 0.999})

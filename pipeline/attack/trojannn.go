@@ -21,22 +21,16 @@ func trojanTrigger(ctx context.Context, l *Lab) (*torch.Module, error) {
 	if err := square(pattern, mask, l.Config.Trigger, f); err != nil {
 		return nil, err
 	}
-	var trigger *torch.Module
-	err := l.parts(ctx, func(b *torch.Builder, s *torch.Scope) (err error) {
-		patch := b.Part("LearnedPatch").
+	trigger, learned, err := l.learnable(ctx, func(b *torch.Builder, s *torch.Scope) *torch.Part {
+		return b.Part("LearnedPatch").
 			Parameter("raw", s.Full(0, torch.Float32, f.C, f.H, f.W)). // mid grey
 			Buffer("mask", picture(s, mask, f).Sign()).
 			Define(`
 def forward(self, x):
     return x * (1.0 - self.mask) + 255.0 * torch.sigmoid(self.raw) * self.mask
 `)
-		trigger, err = framed(b, s, patch, f, "Trigger", "", "")
-		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if resumed, err := l.resumed(ctx, trigger); resumed || err != nil {
+	if err != nil || learned {
 		return trigger, err
 	}
 	clean, err := l.frozen(ctx)

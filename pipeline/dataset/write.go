@@ -43,7 +43,7 @@ func WriteFolder(ctx context.Context, set *Set, dir string) error {
 	if err != nil {
 		return fault.Misuse("folder for images: %w", err)
 	}
-	defer os.RemoveAll(partial) // nothing is there once it was renamed
+	defer func() { _ = os.RemoveAll(partial) }() // nothing is there once it was renamed
 	if err := fillFolder(ctx, set, partial); err != nil {
 		return fmt.Errorf("write images to %s: %w", dir, err)
 	}
