@@ -31,11 +31,11 @@ func TestEveryAttackInMiniature(t *testing.T) {
 		{"ftrojan", []string{"attack.ftrojan.magnitude=200", "attack.train.epochs=12"}},
 		{"bpp", []string{"attack.bpp.levels=3", "attack.cross_ratio=0", "attack.poison_rate=0.2", "attack.train.epochs=12"}},
 		{"wanet", []string{"attack.wanet.strength=3", "attack.cross_ratio=0", "attack.poison_rate=0.2", "attack.train.epochs=12"}},
-		{"inputaware", []string{"attack.train.epochs=16", "attack.inputaware.mask_epochs=6", "attack.poison_rate=0.2"}},
+		{"inputaware", []string{"attack.train.epochs=24", "attack.inputaware.density=0.2", "attack.inputaware.mask_epochs=10", "attack.poison_rate=0.2"}},
 		{"lc", []string{"attack.lc.epsilon=150", "attack.poison_rate=0.25", "attack.train.epochs=12"}},
 		{"lf", []string{"attack.lf.bound=60", "attack.lf.updates=30"}},
 		{"lira", []string{"attack.train.epochs=16", "attack.lira.generator_epochs=8", "attack.lira.lr=0.01", "attack.poison_rate=0.2"}},
-		{"ssba", []string{"attack.ssba.epochs=20"}},
+		{"ssba", []string{"attack.ssba.epsilon=0.4", "attack.ssba.image_weight=0", "attack.ssba.epochs=30", "attack.train.epochs=16"}},
 		{"trojannn", []string{"attack.trojannn.updates=30", "attack.trojannn.value=10"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
