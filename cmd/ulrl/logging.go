@@ -20,6 +20,7 @@ type logOptions struct {
 	Format  string
 	Quiet   bool
 	NoColor bool
+	Every   time.Duration // between log lines of progress
 }
 
 // register adds the flags to the root command. The environment gives defaults:
@@ -35,6 +36,8 @@ func (o *logOptions) register(cmd *cobra.Command, getenv func(string) string) {
 	f.StringVar(&o.Format, "log-format", "auto", "log `FORMAT`: text, json, auto")
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "no progress; log warnings and errors only")
 	f.BoolVar(&o.NoColor, "no-color", getenv("NO_COLOR") != "" || getenv("TERM") == "dumb", "no colours, as with NO_COLOR set")
+	f.DurationVar(&o.Every, "progress-every", 10*time.Second, "")
+	_ = f.MarkHidden("progress-every") // for the workers of a sweep
 	_ = cmd.RegisterFlagCompletionFunc("log-level", oneOf("debug", "info", "warn", "error"))
 	_ = cmd.RegisterFlagCompletionFunc("log-format", oneOf("text", "json", "auto"))
 }

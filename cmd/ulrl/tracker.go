@@ -9,14 +9,12 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// lineEvery is the least time between two log lines of one phase.
-const lineEvery = 10 * time.Second
-
 // tracker shows how far a computation has come: by a bar on a terminal, by a
 // log line now and then elsewhere. Each phase leaves one line behind.
 type tracker struct {
 	log    logrus.FieldLogger
-	fields bool // numbers as fields too, for machines
+	fields bool          // numbers as fields too, for machines
+	every  time.Duration // the least time between two log lines of one phase
 	now    func() time.Time
 	draw   func(*tracker) bar // nil: no bars
 
@@ -45,7 +43,7 @@ type bar interface {
 
 // tracker is the app's own: bars where people watch, unless they asked for none.
 func (a *app) tracker() *tracker {
-	t := &tracker{log: a.log, fields: !a.logging.text(a.console), now: time.Now}
+	t := &tracker{log: a.log, fields: !a.logging.text(a.console), every: a.logging.Every, now: time.Now}
 	if a.console.terminal && a.logging.text(a.console) && !a.logging.Quiet && a.getenv("TERM") != "dumb" {
 		t.draw = func(t *tracker) bar { return newTerminalBar(a.console, t) }
 	}
@@ -91,7 +89,7 @@ func (t *tracker) Step(note string) {
 		t.bar.Increment()
 		return
 	}
-	if now := t.now(); now.Sub(t.line) >= lineEvery {
+	if now := t.now(); now.Sub(t.line) >= t.every {
 		t.line = now
 		t.say(t.phase.far())
 	}

@@ -93,7 +93,7 @@ func TestBarsLeaveLinesWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &tracker{log: log, now: time.Now}
+	tr := &tracker{log: log, every: 10 * time.Second, now: time.Now}
 	tr.draw = func(tr *tracker) bar {
 		return newTerminalBar(c, tr, mpb.WithAutoRefresh(), mpb.WithWidth(80), mpb.WithRefreshRate(time.Millisecond))
 	}
@@ -165,7 +165,7 @@ func screen(t *testing.T, text string) []string {
 
 func TestBarStatus(t *testing.T) {
 	clock := &fakeClock{time.Unix(1000, 0)}
-	tr := &tracker{now: clock.time}
+	tr := &tracker{every: 10 * time.Second, now: clock.time}
 	b := &terminalBar{}
 	for _, c := range []struct {
 		p    phase

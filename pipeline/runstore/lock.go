@@ -59,6 +59,27 @@ func lock(dir string) (owner, error) {
 	return me, err
 }
 
+// LockDir takes a directory, which need not be a run's, for this process, until
+// the function that it gives is called.
+func LockDir(dir string) (unlockDir func(), err error) {
+	me, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = unlock(dir, me) }, nil
+}
+
+// Held tells whether a process holds a directory, as far as this one can know:
+// one on another machine counts as alive.
+func Held(dir string) bool {
+	holder, err := readLock(filepath.Join(dir, FileLock))
+	if err != nil {
+		return false
+	}
+	me, err := newOwner()
+	return err != nil || !stale(holder, me)
+}
+
 // createLock fails with fs.ErrExist where the lock is held.
 func createLock(path string, me owner) error {
 	data, err := json.Marshal(me)

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/sweep"
+)
+
+// sweepOptions are the flags of ulrl sweep.
+type sweepOptions struct {
+	layerOptions
+	Seeds   string
+	Grid    []string
+	Out     string
+	Models  string
+	DryRun  bool
+	Workers int
+	Threads int
+	Memory  string
+	Devices []string
+	Retries int
+}
+
+func newSweepCommand(a *app) *cobra.Command {
+	var o sweepOptions
+	cmd := &cobra.Command{
+		Use:   "sweep CONFIG...",
+		Short: "Clean many models: configs × seeds × a grid of settings",
+		Long: `sweep trains the backdoored models that the configs describe and cleans them,
+over seeds and a grid of settings, in several processes at once. What is done is
+not done again: the same command goes on with a sweep that was interrupted, and
+a wider one adds to it.`,
+		Example: `  ulrl sweep configs/*.yaml --seeds 0,1,2 --dry-run
+  ulrl sweep configs/*.yaml --seeds 0,1,2 --grid relearn.lr=0.005,0.01
+  ulrl sweep status runs/sweep`,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runSweep(cmd.Context(), a, o, args) },
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.Seeds, "seeds", "", "`SEEDS`, as 0,1,2 or 0-9; else each config's own")
+	f.StringArrayVar(&o.Grid, "grid", nil, "a setting's values in turn, `KEY=VALUE,VALUE` (repeatable: all combinations)")
+	o.register(cmd)
+	f.StringVarP(&o.Out, "out", "o", "runs/sweep", "`FOLDER` of the sweep")
+	f.StringVar(&o.Models, "models", "models/sweep", "`FOLDER` of the attacks' models, which sweeps share")
+	f.BoolVar(&o.DryRun, "dry-run", false, "show the plan, run nothing")
+	f.IntVar(&o.Workers, "workers", 0, "processes at once; else as many as there are cores for")
+	f.IntVar(&o.Threads, "threads", 0, "cores of each process, which it is pinned to; else 1, on GPUs their share")
+	f.StringVar(&o.Memory, "memory", "2G", "memory of each process; 0: no limit")
+	f.StringSliceVar(&o.Devices, "devices", nil, "`DEVICES` for one process each, such as cuda:0,cuda:1")
+	f.IntVar(&o.Retries, "retries", 1, "how often a job that fails is tried again")
+	a.registerJSON(cmd)
+	cmd.AddCommand(newSweepStatusCommand(a))
+	return cmd
+}
+
+// spec is what the flags ask for.
+func (o sweepOptions) spec(configs []string) (sweep.Spec, error) {
+	spec := sweep.Spec{Profile: o.Profile, Sets: o.Sets, Models: o.Models}
+	for _, path := range configs {
+		if path == "base.yaml" || strings.HasSuffix(path, "/base.yaml") {
+			continue // configs/*.yaml names it too, and it names no model
+		}
+		spec.Configs = append(spec.Configs, path)
+	}
+	for _, text := range o.Grid {
+		axis, err := sweep.ParseAxis(text)
+		if err != nil {
+			return spec, err
+		}
+		spec.Grid = append(spec.Grid, axis)
+	}
+	var err error
+	spec.Seeds, err = parseSeeds(o.Seeds)
+	return spec, err
+}
+
+// parseSeeds reads 0,1,2 and 0-9.
+func parseSeeds(text string) ([]uint64, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var seeds []uint64
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		if !isRange {
+			last = first
+		}
+		from, err := strconv.ParseUint(first, 10, 64)
+		to, err2 := strconv.ParseUint(last, 10, 64)
+		if err != nil || err2 != nil || to < from || to-from >= 1e6 {
+			return nil, fault.Misuse("--seeds %s: wanted whole numbers such as 0,1,2 or 0-9", text)
+		}
+		for seed := from; ; seed++ {
+			if !slices.Contains(seeds, seed) {
+				seeds = append(seeds, seed)
+			}
+			if seed == to {
+				break
+			}
+		}
+	}
+	return seeds, nil
+}
+
+// parseBytes reads 1500M, 2G, 2.5GB or a number of bytes.
+func parseBytes(flag, text string) (int64, error) {
+	number := strings.TrimSuffix(strings.ToUpper(text), "B")
+	unit := 1.0
+	for suffix, factor := range map[string]float64{"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} {
+		if trimmed, ok := strings.CutSuffix(number, suffix); ok {
+			number, unit = trimmed, factor
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || v < 0 || v*unit > 1e18 {
+		return 0, fault.Misuse("%s %s: wanted an amount such as 2G", flag, text)
+	}
+	return int64(v * unit), nil
+}
+
+// sweepReport is what a sweep came to.
+type sweepReport struct {
+	Directory string `json:"directory"`
+	sweep.Summary
+}
+
+func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) error {
+	spec, err := o.spec(configs)
+	if err != nil {
+		return err
+	}
+	memory, err := parseBytes("--memory", o.Memory)
+	if err != nil {
+		return err
+	}
+	slots, err := sweep.Slots(sweep.SlotOptions{Workers: o.Workers, Threads: o.Threads, Devices: o.Devices, Memory: memory})
+	if err != nil {
+		return err
+	}
+	plan, err := sweep.NewPlan(ctx, spec, o.Out, config.Options{Env: a.environ})
+	if err != nil {
+		return err
+	}
+	if o.DryRun {
+		return showPlan(a, o.Out, plan, len(slots))
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's file: %w", err)
+	}
+	store, err := sweep.OpenStore(o.Out)
+	if err != nil {
+		return err
+	}
+	unlock, err := store.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := store.SavePlan(plan); err != nil {
+		return err
+	}
+	view, err := newSweepView(a, store, plan, len(slots))
+	if err != nil {
+		return err
+	}
+	local := sweep.Local{
+		Store: store, Slots: slots, Binary: binary, Env: workerEnv(a.environ), Retries: o.Retries, Memory: memory,
+		Grace: 30 * time.Second, Watch: view.hear,
+	}
+	sum, err := local.Run(ctx, plan)
+	view.end()
+	report := sweepReport{o.Out, sum}
+	switch {
+	case err != nil:
+		return &reported{fmt.Errorf("sweep: %w; the same command goes on with it", err), report}
+	case sum.Failed+sum.Skipped > 0:
+		return &reported{fmt.Errorf("%d jobs failed, %d were skipped for it: ulrl sweep status %s", sum.Failed, sum.Skipped, o.Out), report}
+	}
+	return a.show(report, func(w io.Writer) {
+		fmt.Fprintf(w, "%d jobs are done, %d of them now: %s\n", sum.Done, sum.Now, printable(o.Out))
+	})
+}
+
+// workerEnv is the environment without config keys: what they say is in a
+// worker's config already, under what the sweep says.
+func workerEnv(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		return strings.HasPrefix(entry, "ULRL_") && !strings.HasPrefix(entry, "ULRL_TEST_")
+	})
+}
+
+// planReport is a plan for people and machines.
+type planReport struct {
+	Directory string       `json:"directory"`
+	Attacks   int          `json:"attacks"`
+	Cleanings int          `json:"cleanings"`
+	Done      int          `json:"done"`
+	Workers   int          `json:"workers"`
+	Seconds   *float64     `json:"seconds"` // what is left will take; null where nothing of its kind has run
+	Jobs      []*sweep.Job `json:"jobs"`
+}
+
+func showPlan(a *app, dir string, plan *sweep.Plan, workers int) error {
+	estimate, err := sweep.Estimated(dir, plan, workers)
+	if err != nil {
+		return err
+	}
+	r := planReport{Directory: dir, Workers: workers, Done: estimate.Done, Seconds: estimate.Seconds, Jobs: plan.Jobs}
+	for _, job := range plan.Jobs {
+		if job.Kind == sweep.KindAttack {
+			r.Attacks++
+		} else {
+			r.Cleanings++
+		}
+	}
+	return a.show(r, func(w io.Writer) {
+		rows := [][]string{{"job", "seed", "setting", ""}}
+		for i, job := range plan.Jobs {
+			if i == shownJobs {
+				rows = append(rows, []string{fmt.Sprintf("… and %d more", len(plan.Jobs)-i), "", "", ""})
+				break
+			}
+			rows = append(rows, []string{printable(job.ID), fmt.Sprint(job.Seed), printable(settingText(job)), estimate.Status[job.ID]})
+		}
+		table(w, rows)
+		fmt.Fprintf(w, "\n%d models to train, %d to clean, %d of these jobs done; %d at a time", r.Attacks, r.Cleanings, r.Done, workers)
+		if r.Seconds != nil {
+			fmt.Fprintf(w, ", about %s", seconds(*r.Seconds))
+		}
+		fmt.Fprintln(w)
+	})
+}
+
+// shownJobs is how many jobs a plan or a status lists.
+const shownJobs = 60
+
+func settingText(j *sweep.Job) string {
+	var parts []string
+	for key, value := range j.Setting {
+		parts = append(parts, key+"="+value)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, " ")
+}
+
+func newSweepStatusCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status FOLDER",
+		Short: "How far a sweep is, and what failed in it",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fault.Misuse("give the folder of one sweep: ulrl sweep status runs/sweep")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return runSweepStatus(a, args[0]) },
+	}
+	a.registerJSON(cmd)
+	return cmd
+}
+
+// jobStatus is a job and how it stands.
+type jobStatus struct {
+	*sweep.Job
+	sweep.State
+	Log string `json:"log,omitempty"`
+}
+
+// MarshalJSON is both's fields in one object; embedding alone would let one
+// Job's method, should it get any, hide the state.
+func (s jobStatus) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		*sweep.Job
+		sweep.State
+		Log string `json:"log,omitempty"`
+	}{s.Job, s.State, s.Log})
+}
+
+func runSweepStatus(a *app, dir string) error {
+	store, plan, err := sweep.ReadStore(dir)
+	if err != nil {
+		return err
+	}
+	counts := map[string]int{}
+	jobs := []jobStatus{}
+	for _, job := range plan.Jobs {
+		state, err := store.State(job)
+		if err != nil {
+			return err
+		}
+		counts[state.Status]++
+		status := jobStatus{Job: job, State: state}
+		if state.Attempts > 0 {
+			status.Log = store.LogPath(job)
+		}
+		jobs = append(jobs, status)
+	}
+	return a.show(map[string]any{"directory": dir, "counts": counts, "jobs": jobs}, func(w io.Writer) {
+		writeStatus(w, counts, jobs)
+	})
+}
+
+func writeStatus(w io.Writer, counts map[string]int, jobs []jobStatus) {
+	var parts []string
+	for _, status := range []string{sweep.StatusDone, sweep.StatusRunning, sweep.StatusWaiting, sweep.StatusInterrupted, sweep.StatusFailed} {
+		if counts[status] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[status], status))
+		}
+	}
+	fmt.Fprintf(w, "%d jobs: %s\n", len(jobs), strings.Join(parts, ", "))
+	shown := 0
+	for _, status := range []string{sweep.StatusFailed, sweep.StatusInterrupted, sweep.StatusRunning} {
+		for _, job := range jobs {
+			if job.Status != status || shown == shownJobs {
+				continue
+			}
+			shown++
+			fmt.Fprintf(w, "\n%s  %s", printable(job.ID), status)
+			if job.Error != "" {
+				fmt.Fprintf(w, ": %s", printable(job.Error))
+			}
+			fmt.Fprintf(w, "\n  %s\n", printable(job.Log))
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package sweep
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/fault"
+)
+
+// inputs hashes input files, each once.
+type inputs struct{ known map[string]string }
+
+func newInputs() *inputs { return &inputs{known: map[string]string{}} }
+
+// attackKey is the hash of all that an attack's model follows from.
+func (in *inputs) attackKey(c *config.Config) (string, error) {
+	a := c.Attack
+	a.Output, a.CleanModel.Dir = "", ""
+	files, err := in.of(append(dataFiles(c.Data), a.Trigger.Pattern, a.Trigger.Mask, a.Blended.Pattern, a.LF.Pattern))
+	if err != nil {
+		return "", err
+	}
+	return digest(struct {
+		Kind   string
+		Device string
+		Seed   uint64
+		Data   config.Data
+		Attack config.Attack
+		Files  []string
+	}{KindAttack, c.Device, c.Seed, c.Data, a, files})
+}
+
+// cleanKey is the hash of all that a cleaned model follows from.
+func (in *inputs) cleanKey(c *config.Config) (string, error) {
+	attack, err := in.attackKey(c)
+	if err != nil {
+		return "", err
+	}
+	own := *c
+	// Where things lie and how many cores do the work change nothing.
+	own.Output, own.Threads, own.Attack, own.Model.Path = "", 0, config.Attack{Name: c.Attack.Name}, ""
+	model := ""
+	if c.Model.Path != "" {
+		files, err := in.of([]string{c.Model.Path})
+		if err != nil {
+			return "", err
+		}
+		model = files[0]
+	}
+	return digest(struct {
+		Kind, Attack, Model string
+		Config              config.Config
+	}{KindClean, attack, model, own})
+}
+
+func digest(v any) (string, error) {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(v); err != nil {
+		return "", fmt.Errorf("hash a job: %w", err)
+	}
+	return sum(h), nil
+}
+
+func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
+
+// dataFiles are the files and folders that hold the images.
+func dataFiles(d config.Data) []string {
+	files := []string{d.Dir, d.Train, d.TrainLabels, d.TestLabels}
+	if d.Test != config.NoTestSet {
+		files = append(files, d.Test)
+	}
+	return files
+}
+
+// of hashes files by what is in them, and folders by the names and sizes of all
+// that is below: to read tens of thousands of images would take longer than to
+// plan. Empty paths give "".
+func (in *inputs) of(paths []string) ([]string, error) {
+	out := make([]string, len(paths))
+	for i, path := range paths {
+		if path == "" {
+			continue
+		}
+		if in.known[path] == "" {
+			var err error
+			if in.known[path], err = fingerprint(path); errors.Is(err, fs.ErrNotExist) {
+				return nil, fault.Misuse("%s: no such file", path)
+			} else if err != nil {
+				return nil, fault.Misuse("hash the inputs: %w", err)
+			}
+		}
+		out[i] = in.known[path]
+	}
+	return out, nil
+}
+
+func fingerprint(path string) (string, error) {
+	h := sha256.New()
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		_, err = io.Copy(h, f)
+		return sum(h), err
+	}
+	err = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(path, at)
+		fmt.Fprintf(h, "%q %d\n", name, info.Size())
+		return err
+	})
+	return sum(h), err
+}

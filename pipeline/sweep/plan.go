@@ -1,0 +1,136 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/fault"
+)
+
+// Kinds of jobs.
+const (
+	KindAttack = "attack" // trains a backdoored model
+	KindClean  = "clean"  // cleans one
+)
+
+// Job is a process's worth of work.
+type Job struct {
+	ID      string            `json:"id"` // its name for people and for files
+	Kind    string            `json:"kind"`
+	Name    string            `json:"name"`   // the config's
+	Attack  string            `json:"attack"` // attack.name
+	Seed    uint64            `json:"seed"`
+	Setting map[string]string `json:"setting,omitempty"` // its point of the grid
+	Key     string            `json:"key"`               // hash of all that it follows from
+	Dir     string            `json:"dir"`               // where its result goes
+	Needs   string            `json:"needs,omitempty"`   // ID of the job that goes first
+
+	// Config is the resolved config; not for jobs that were read from a file.
+	Config *config.Config `json:"-"`
+}
+
+// Plan is the jobs of a sweep; each stands behind the one that it needs.
+type Plan struct {
+	Spec Spec   `json:"spec"`
+	Jobs []*Job `json:"jobs"`
+}
+
+// NewPlan expands a spec; the results of cleaning go below dir. opt has the
+// environment; the spec's profile and sets take the place of its own.
+func NewPlan(ctx context.Context, spec Spec, dir string, opt config.Options) (*Plan, error) {
+	if len(spec.Configs) == 0 {
+		return nil, fault.Misuse("no config to sweep over: name some, such as configs/*.yaml")
+	}
+	p := planner{spec: spec, dir: dir, inputs: newInputs(), known: map[string]*Job{}}
+	for _, path := range spec.Configs {
+		for _, point := range spec.settings() {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			opt.Profile = spec.Profile
+			opt.Sets = append(append([]string(nil), spec.Sets...), point.sets()...)
+			c, err := config.Load(path, opt)
+			if err != nil {
+				return nil, err
+			}
+			if err := p.add(c, point); err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+		}
+	}
+	return &Plan{Spec: spec, Jobs: p.jobs}, nil
+}
+
+type planner struct {
+	spec   Spec
+	dir    string
+	inputs *inputs
+	known  map[string]*Job // by kind and key
+	jobs   []*Job
+}
+
+// add adds a config's jobs, one for each seed.
+func (p *planner) add(c *config.Config, point setting) error {
+	seeds := p.spec.Seeds
+	if len(seeds) == 0 {
+		seeds = []uint64{c.Seed}
+	}
+	for _, seed := range seeds {
+		own := *c
+		own.Seed = seed
+		if err := p.addOne(&own, point); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) addOne(c *config.Config, point setting) error {
+	job := &Job{Kind: KindClean, Name: c.Name, Attack: c.Attack.Name, Seed: c.Seed, Setting: point.fields(), Config: c}
+	if c.Model.Path == "" {
+		if c.Attack.Name == config.AttackNone {
+			return fault.Misuse("it names no model: set model.path, or an attack that makes one")
+		}
+		attack, err := p.attack(c)
+		if err != nil {
+			return err
+		}
+		job.Needs = attack.ID
+		c.Attack.Output = attack.Dir
+	}
+	var err error
+	if job.Key, err = p.inputs.cleanKey(c); err != nil {
+		return err
+	}
+	job.ID = c.Name + "-" + job.Key[:10]
+	job.Dir = filepath.Join(p.dir, "runs", job.ID)
+	c.Output = job.Dir
+	if p.known[job.ID] == nil {
+		p.known[job.ID] = job
+		p.jobs = append(p.jobs, job)
+	}
+	return nil
+}
+
+// attack is the job that makes c's model.
+func (p *planner) attack(c *config.Config) (*Job, error) {
+	key, err := p.inputs.attackKey(c)
+	if err != nil {
+		return nil, err
+	}
+	id := "attack-" + c.Attack.Name + "-" + key[:10]
+	if job := p.known[id]; job != nil {
+		return job, nil
+	}
+	own := *c
+	job := &Job{
+		ID: id, Kind: KindAttack, Name: c.Name, Attack: c.Attack.Name, Seed: c.Seed, Key: key, Config: &own,
+		Dir: filepath.Join(p.spec.Models, c.Attack.Name+"-"+key[:10]),
+	}
+	own.Attack.Output = job.Dir
+	p.known[id] = job
+	p.jobs = append(p.jobs, job)
+	return job, nil
+}

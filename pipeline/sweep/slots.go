@@ -1,0 +1,165 @@
+package sweep
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ulrl/pipeline/fault"
+)
+
+// Slot is where one job runs at a time.
+type Slot struct {
+	CPUs   []int  // that its threads are pinned to, one each
+	Device string // "": the config's
+}
+
+// SlotOptions of Slots.
+type SlotOptions struct {
+	Workers int      // at most; 0: as many as there is room for
+	Threads int      // of each worker; 0: 1, where there are devices the cores shared out
+	Devices []string // one worker each; none: CPU slots
+	Memory  int64    // bytes of each worker; 0: not known
+}
+
+// Slots shares this machine's cores and memory out. Cores are those that this
+// process may use, hyperthreads of one core counted once: two workers on one
+// core, or more threads than cores, make both slower than one after the other.
+func Slots(o SlotOptions) ([]Slot, error) {
+	cores, err := usableCores()
+	if err != nil {
+		return nil, err
+	}
+	threads := o.Threads
+	if threads == 0 {
+		threads = 1
+		if len(o.Devices) > 0 {
+			threads = max(1, len(cores)/len(o.Devices))
+		}
+	}
+	n := len(cores) / threads
+	if n == 0 {
+		return nil, fault.Misuse("a worker of %d threads does not fit %d cores", threads, len(cores))
+	}
+	if len(o.Devices) > 0 {
+		n = min(n, len(o.Devices))
+	}
+	if o.Memory > 0 {
+		have, err := availableMemory()
+		if err != nil {
+			return nil, err
+		}
+		if n = min(n, int(have/o.Memory)); n == 0 {
+			return nil, fault.Misuse("a worker of %.1f GB does not fit the %.1f GB of memory that are free", float64(o.Memory)/1e9, float64(have)/1e9)
+		}
+	}
+	if o.Workers > 0 {
+		n = min(n, o.Workers)
+	}
+	slots := make([]Slot, n)
+	for i := range slots {
+		slots[i].CPUs = cores[i*threads : (i+1)*threads]
+		if len(o.Devices) > 0 {
+			slots[i].Device = o.Devices[i]
+		}
+	}
+	return slots, nil
+}
+
+// usableCores is a CPU of each physical core that this process may use.
+func usableCores() ([]int, error) {
+	var allowed unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return nil, fmt.Errorf("ask which cores may be used: %w", err)
+	}
+	var cores []int
+	seen := map[string]bool{}
+	for cpu := range len(allowed) * strconv.IntSize {
+		if !allowed.IsSet(cpu) {
+			continue
+		}
+		siblings, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))
+		if err == nil && seen[string(siblings)] {
+			continue
+		}
+		seen[string(siblings)] = err == nil
+		cores = append(cores, cpu)
+	}
+	return cores, nil
+}
+
+// availableMemory is what new processes can have without swapping, within the
+// cgroup's limit.
+func availableMemory() (int64, error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("ask how much memory is free: %w", err)
+	}
+	have := int64(-1)
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "MemAvailable:" {
+			if kib, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
+				have = kib << 10
+			}
+		}
+	}
+	if have < 0 {
+		return 0, fmt.Errorf("ask how much memory is free: /proc/meminfo does not say")
+	}
+	return min(have, cgroupMemory(have)), nil
+}
+
+// cgroupMemory is what this process's cgroup (version 2) and those above it
+// leave, or otherwise all.
+func cgroupMemory(all int64) int64 {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return all
+	}
+	_, path, ok := strings.Cut(strings.TrimSpace(string(text)), "0::")
+	if !ok {
+		return all
+	}
+	left := all
+	for path = filepath.Clean("/" + path); ; path = filepath.Dir(path) {
+		limit, err := readNumber(filepath.Join("/sys/fs/cgroup", path, "memory.max"))
+		if used, e := readNumber(filepath.Join("/sys/fs/cgroup", path, "memory.current")); err == nil && e == nil {
+			left = min(left, max(0, limit-used))
+		}
+		if path == "/" {
+			return left
+		}
+	}
+}
+
+func readNumber(path string) (int64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+}
+
+// pin has this thread, and what it starts, run on cpus alone, until the
+// function that it gives is called.
+func pin(cpus []int) (func(), error) {
+	if len(cpus) == 0 {
+		return func() {}, nil
+	}
+	var before, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return nil, fmt.Errorf("ask which cores may be used: %w", err)
+	}
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("pin to cores %v: %w", slices.Clone(cpus), err)
+	}
+	return func() { _ = unix.SchedSetaffinity(0, &before) }, nil
+}

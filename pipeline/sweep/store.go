@@ -1,0 +1,178 @@
+package sweep
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/runstore"
+)
+
+// FilePlan is the plan in a sweep's directory.
+const FilePlan = "sweep.json"
+
+// storeVersion is that of the directory's form.
+const storeVersion = 1
+
+// Store is a sweep's directory: sweep.json, configs/, logs/, states/ and runs/.
+type Store struct {
+	dir  string
+	live func() bool // whether a process works on it
+}
+
+func newStore(dir string) *Store {
+	return &Store{dir, sync.OnceValue(func() bool { return runstore.Held(dir) })}
+}
+
+// planFile is sweep.json.
+type planFile struct {
+	Version int       `json:"version"`
+	Written time.Time `json:"written"`
+	*Plan
+}
+
+// Status of a job.
+const (
+	StatusWaiting     = "waiting"
+	StatusRunning     = "running"
+	StatusDone        = "done"
+	StatusFailed      = "failed"
+	StatusInterrupted = "interrupted"
+)
+
+// State is what is known of a job.
+type State struct {
+	Status   string    `json:"status"`
+	Attempts int       `json:"attempts"`
+	Error    string    `json:"error,omitempty"`
+	Misuse   bool      `json:"misuse,omitempty"` // the same would happen again
+	Started  time.Time `json:"started"`
+	Seconds  float64   `json:"seconds,omitempty"`
+}
+
+// OpenStore makes or takes the directory of a sweep.
+func OpenStore(dir string) (*Store, error) {
+	for _, sub := range []string{"configs", "logs", "states", "runs"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, fault.Misuse("sweep directory: %w", err)
+		}
+	}
+	return newStore(dir), nil
+}
+
+// Lock takes the directory for this process until the function that it gives
+// is called.
+func (s *Store) Lock() (func(), error) { return runstore.LockDir(s.dir) }
+
+// ReadStore opens the directory of an earlier sweep with its plan, whose jobs
+// have no configs.
+func ReadStore(dir string) (*Store, *Plan, error) {
+	path := filepath.Join(dir, FilePlan)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fault.Misuse("%s is no sweep's directory: there is no %s", dir, FilePlan)
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("read the sweep: %w", err)
+	}
+	file := planFile{Plan: &Plan{}}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, nil, fault.Misuse("%s: %w", path, err)
+	}
+	if file.Version != storeVersion {
+		return nil, nil, fault.Misuse("%s is of version %d, this ulrl knows %d: use the ulrl that made it", path, file.Version, storeVersion)
+	}
+	return newStore(dir), file.Plan, nil
+}
+
+// SavePlan writes the plan; one of another version is not overwritten.
+func (s *Store) SavePlan(p *Plan) error {
+	path := filepath.Join(s.dir, FilePlan)
+	if _, err := os.Stat(path); err == nil {
+		if _, _, err := ReadStore(s.dir); err != nil {
+			return err
+		}
+	}
+	text, err := json.MarshalIndent(planFile{storeVersion, time.Now().UTC().Truncate(time.Second), p}, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	return runstore.WriteFileAtomic(path, append(text, '\n'), 0o644)
+}
+
+// LogPath is where a job's output goes.
+func (s *Store) LogPath(j *Job) string { return filepath.Join(s.dir, "logs", j.ID+".log") }
+
+func (s *Store) statePath(j *Job) string { return filepath.Join(s.dir, "states", j.ID+".json") }
+
+// writeConfig leaves the job's config for its process.
+func (s *Store) writeConfig(j *Job, c *config.Config) (string, error) {
+	path := filepath.Join(s.dir, "configs", j.ID+".yaml")
+	text, err := c.YAML()
+	if err != nil {
+		return "", err
+	}
+	return path, runstore.WriteFileAtomic(path, text, 0o644)
+}
+
+func (s *Store) setState(j *Job, state State) error {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("encode the state of %s: %w", j.ID, err)
+	}
+	return runstore.WriteFileAtomic(s.statePath(j), append(text, '\n'), 0o644)
+}
+
+// State tells how a job stands: by its result if that is there, else by what
+// was noted of its attempts. What a killed sweep left as running is interrupted.
+func (s *Store) State(j *Job) (State, error) {
+	var state State
+	text, err := os.ReadFile(s.statePath(j))
+	switch {
+	case err == nil:
+		if err := json.Unmarshal(text, &state); err != nil {
+			return state, fmt.Errorf("read %s: %w", s.statePath(j), err)
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		state.Status = StatusWaiting
+	default:
+		return state, fmt.Errorf("read the state of %s: %w", j.ID, err)
+	}
+	done, err := finished(j)
+	switch {
+	case err != nil:
+		return state, err
+	case done:
+		state.Status, state.Error = StatusDone, ""
+	case state.Status == StatusDone:
+		state.Status = StatusWaiting // its result was removed
+	case state.Status == StatusRunning && !s.live():
+		state.Status, state.Error = StatusInterrupted, "the process is gone"
+	}
+	return state, nil
+}
+
+// finished tells whether a job's result is there, whole.
+func finished(j *Job) (bool, error) {
+	if j.Kind == KindAttack {
+		_, err := os.Stat(filepath.Join(j.Dir, config.BackdooredFile)) // written last
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	if _, err := os.Stat(filepath.Join(j.Dir, runstore.FileResult)); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	result, err := runstore.ReadResult(j.Dir)
+	if err != nil {
+		return false, err
+	}
+	return result.Status == runstore.StatusComplete, nil
+}
