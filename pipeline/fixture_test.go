@@ -3,10 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,45 +35,8 @@ func newFixture(t *testing.T) *fixture {
 	log.SetLevel(logrus.DebugLevel)
 	f := &fixture{t: t, dir: t.TempDir(), log: hook, dev: dev,
 		env: Env{Lib: lib, Log: log, Progress: progress.None{}, Version: "test", Command: []string{"ulrl", "test"}}}
-	rng := rand.New(rand.NewPCG(1, 2))
-	// In this order: the images come from one generator.
-	for _, split := range []struct {
-		name string
-		n    int
-	}{{"train", 60}, {"test", 20}} {
-		for class := range 3 {
-			dir := f.path("data", split.name, fmt.Sprint(class))
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			for i := range split.n {
-				writeImage(t, filepath.Join(dir, fmt.Sprintf("%03d.png", i)), class, rng)
-			}
-		}
-	}
+	testenv.SmallImages(t, f.path("data"))
 	return f
-}
-
-func writeImage(t *testing.T, path string, class int, rng *rand.Rand) {
-	t.Helper()
-	img := image.NewGray(image.Rect(0, 0, 12, 12))
-	for y := range 12 {
-		for x := range 12 {
-			v := 40 + rng.IntN(60)
-			if x/4 == class {
-				v += 100
-			}
-			img.SetGray(x, y, color.Gray{Y: uint8(v)})
-		}
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if err := png.Encode(file, img); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (f *fixture) path(parts ...string) string {

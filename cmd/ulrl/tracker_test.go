@@ -20,7 +20,7 @@ func testTracker(t *testing.T, format string) (*tracker, *fakeClock, *strings.Bu
 	t.Helper()
 	var stderr strings.Builder
 	a := newApp(&strings.Builder{}, &stderr, nil, fakeEngine(0))
-	a.logging = logOptions{Level: "info", Format: format}
+	a.logging = logOptions{Level: "info", Format: format, Every: 10 * time.Second}
 	log, err := newLogger(a.logging, a.console)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -29,53 +30,71 @@ type Options struct {
 // there is no file is a built-in config's, so that an installed binary needs no
 // configs beside it. The error is misuse and one line; Problems has the lines of
 // all that is wrong.
-func Load(path string, opt Options) (*Config, error) {
-	if path == "" {
-		return nil, problems{"no config file is named; built in are " + strings.Join(Builtins(), ", ")}.err()
-	}
-	top, _ := locate(path, path) // what is not there is told when it is read
-	return load(top, opt)
-}
+func Load(path string, opt Options) (*Config, error) { return Open(path, opt).Load() }
 
 // Default is the built-in base with the layers of opt above it; errors are as
 // Load's.
 func Default(opt Options) (*Config, error) {
-	return load(source{path: baseName, builtin: true}, opt)
+	return open(source{path: baseName, builtin: true}, opt).Load()
 }
 
-func load(top source, opt Options) (*Config, error) {
-	root := schema()
-	layers, found := collect(root, top, opt)
-	if err := found.err(); err != nil {
+// Layers are a config and what lies above it, read but not yet laid over each
+// other: to load one with many different sets, its files need be read but once.
+type Layers struct {
+	root   *field
+	layers []*layer
+	found  problems
+	sets   []string
+}
+
+// Open reads the config at path and its layers as Load does, which tells what is
+// wrong with them.
+func Open(path string, opt Options) *Layers {
+	if path == "" {
+		return &Layers{found: problems{"no config file is named; built in are " + strings.Join(Builtins(), ", ")}}
+	}
+	top, _ := locate(path, path) // what is not there is told when it is read
+	return open(top, opt)
+}
+
+func open(top source, opt Options) *Layers {
+	l := &Layers{root: schema(), sets: opt.Sets}
+	base := source{path: baseName, builtin: true}
+	l.add(chain(l.root, base))
+	if top != base {
+		l.add(chain(l.root, top))
+	}
+	if opt.Profile != "" {
+		l.add(profileChain(l.root, opt.Profile))
+	}
+	env, found := envLayer(l.root, opt.Env, append(reservedEnv(), opt.ReservedEnv...))
+	l.add([]*layer{env}, found)
+	return l
+}
+
+func (l *Layers) add(layers []*layer, found problems) {
+	l.layers, l.found = append(l.layers, layers...), append(l.found, found...)
+}
+
+// Load lays the layers over each other, with key=value overrides on top of the
+// options' own; errors are as those of the function Load.
+func (l *Layers) Load(sets ...string) (*Config, error) {
+	if l.root == nil {
+		return nil, l.found.err()
+	}
+	top, found := setLayer(l.root, slices.Concat(l.sets, sets))
+	if err := append(slices.Clone(l.found), found...).err(); err != nil {
 		return nil, err
 	}
-	c, err := merge(layers)
+	c, err := merge(append(slices.Clone(l.layers), top))
 	if err != nil {
 		return nil, err
 	}
 	c.expandPaths()
-	if err := check(root, c).err(); err != nil {
+	if err := check(l.root, c).err(); err != nil {
 		return nil, err
 	}
 	return c, nil
-}
-
-// collect reads every layer, the lowest first.
-func collect(root *field, top source, opt Options) ([]*layer, problems) {
-	base := source{path: baseName, builtin: true}
-	layers, found := chain(root, base)
-	if top != base {
-		files, p := chain(root, top)
-		layers, found = append(layers, files...), append(found, p...)
-	}
-	if opt.Profile != "" {
-		files, p := profileChain(root, opt.Profile)
-		layers, found = append(layers, files...), append(found, p...)
-	}
-	env, p := envLayer(root, opt.Env, append(reservedEnv(), opt.ReservedEnv...))
-	layers, found = append(layers, env), append(found, p...)
-	sets, p := setLayer(root, opt.Sets)
-	return append(layers, sets), append(found, p...)
 }
 
 // merge lays the layers over each other. Values are typed already, so an error
@@ -83,7 +102,7 @@ func collect(root *field, top source, opt Options) ([]*layer, problems) {
 func merge(layers []*layer) (*Config, error) {
 	v, origins := viper.New(), map[string]string{}
 	for _, l := range layers {
-		if err := v.MergeConfigMap(l.values); err != nil {
+		if err := v.MergeConfigMap(copied(l.values)); err != nil {
 			return nil, fmt.Errorf("merge the layers of the config: %w", err)
 		}
 		maps.Copy(origins, l.origins)
@@ -98,6 +117,18 @@ func merge(layers []*layer) (*Config, error) {
 	}
 	c.origins = origins
 	return c, nil
+}
+
+// copied is a copy of nested maps: viper keeps and changes those that it is given.
+func copied(values map[string]any) map[string]any {
+	out := make(map[string]any, len(values))
+	for key, v := range values {
+		if section, ok := v.(map[string]any); ok {
+			v = copied(section)
+		}
+		out[key] = v
+	}
+	return out
 }
 
 // Origin names the layer that set a key such as "relearn.lr": a file and line, an

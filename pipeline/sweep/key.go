@@ -39,12 +39,8 @@ func (in *inputs) attackKey(c *config.Config) (string, error) {
 	}{KindAttack, c.Device, c.Seed, c.Data, a, files})
 }
 
-// cleanKey is the hash of all that a cleaned model follows from.
-func (in *inputs) cleanKey(c *config.Config) (string, error) {
-	attack, err := in.attackKey(c)
-	if err != nil {
-		return "", err
-	}
+// cleanKey is the hash of all that a cleaned model follows from, beside what its attack does.
+func (in *inputs) cleanKey(c *config.Config, attackKey string) (string, error) {
 	own := *c
 	// Where things lie and how many cores do the work change nothing.
 	own.Output, own.Threads, own.Attack, own.Model.Path = "", 0, config.Attack{Name: c.Attack.Name}, ""
@@ -59,7 +55,7 @@ func (in *inputs) cleanKey(c *config.Config) (string, error) {
 	return digest(struct {
 		Kind, Attack, Model string
 		Config              config.Config
-	}{KindClean, attack, model, own})
+	}{KindClean, attackKey, model, own})
 }
 
 func digest(v any) (string, error) {

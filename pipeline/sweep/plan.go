@@ -44,14 +44,14 @@ func NewPlan(ctx context.Context, spec Spec, dir string, opt config.Options) (*P
 		return nil, fault.Misuse("no config to sweep over: name some, such as configs/*.yaml")
 	}
 	p := planner{spec: spec, dir: dir, inputs: newInputs(), known: map[string]*Job{}}
+	opt.Profile, opt.Sets = spec.Profile, spec.Sets
 	for _, path := range spec.Configs {
+		layers := config.Open(path, opt)
 		for _, point := range spec.settings() {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			opt.Profile = spec.Profile
-			opt.Sets = append(append([]string(nil), spec.Sets...), point.sets()...)
-			c, err := config.Load(path, opt)
+			c, err := layers.Load(point.sets()...)
 			if err != nil {
 				return nil, err
 			}
@@ -88,20 +88,20 @@ func (p *planner) add(c *config.Config, point setting) error {
 }
 
 func (p *planner) addOne(c *config.Config, point setting) error {
+	attackKey, err := p.inputs.attackKey(c)
+	if err != nil {
+		return err
+	}
 	job := &Job{Kind: KindClean, Name: c.Name, Attack: c.Attack.Name, Seed: c.Seed, Setting: point.fields(), Config: c}
 	if c.Model.Path == "" {
 		if c.Attack.Name == config.AttackNone {
 			return fault.Misuse("it names no model: set model.path, or an attack that makes one")
 		}
-		attack, err := p.attack(c)
-		if err != nil {
-			return err
-		}
+		attack := p.attack(c, attackKey)
 		job.Needs = attack.ID
 		c.Attack.Output = attack.Dir
 	}
-	var err error
-	if job.Key, err = p.inputs.cleanKey(c); err != nil {
+	if job.Key, err = p.inputs.cleanKey(c, attackKey); err != nil {
 		return err
 	}
 	job.ID = c.Name + "-" + job.Key[:10]
@@ -115,14 +115,10 @@ func (p *planner) addOne(c *config.Config, point setting) error {
 }
 
 // attack is the job that makes c's model.
-func (p *planner) attack(c *config.Config) (*Job, error) {
-	key, err := p.inputs.attackKey(c)
-	if err != nil {
-		return nil, err
-	}
+func (p *planner) attack(c *config.Config, key string) *Job {
 	id := "attack-" + c.Attack.Name + "-" + key[:10]
 	if job := p.known[id]; job != nil {
-		return job, nil
+		return job
 	}
 	own := *c
 	job := &Job{
@@ -132,5 +128,5 @@ func (p *planner) attack(c *config.Config) (*Job, error) {
 	own.Attack.Output = job.Dir
 	p.known[id] = job
 	p.jobs = append(p.jobs, job)
-	return job, nil
+	return job
 }
