@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -125,7 +126,7 @@ func parseBytes(flag, text string) (int64, error) {
 		}
 	}
 	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || v < 0 || v*unit > 1e18 {
+	if err != nil || math.IsNaN(v) || v < 0 || v*unit > 1e18 {
 		return 0, fault.Misuse("%s %s: wanted an amount such as 2G", flag, text)
 	}
 	return int64(v * unit), nil

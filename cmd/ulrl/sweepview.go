@@ -138,14 +138,15 @@ func (v *sweepView) take(e sweep.Event) {
 			*p = phase{name: e.Phase, start: time.Now()}
 		}
 		p.done, p.total, p.note = e.Done, e.Total, e.Note
-	case sweep.EventDone, sweep.EventFailed, sweep.EventStopped, sweep.EventRetry:
+	case sweep.EventDone:
 		v.workers[e.Slot] = workerLine{}
-		if e.What == sweep.EventDone {
-			v.done++
-			v.now++
-		} else if e.What == sweep.EventFailed {
-			v.failed++
-		}
+		v.done++
+		v.now++
+	case sweep.EventFailed:
+		v.workers[e.Slot] = workerLine{}
+		v.failed++
+	case sweep.EventStopped, sweep.EventRetry:
+		v.workers[e.Slot] = workerLine{}
 	case sweep.EventSkipped:
 		v.failed++
 	}

@@ -43,6 +43,14 @@ func NewPlan(ctx context.Context, spec Spec, dir string, opt config.Options) (*P
 	if len(spec.Configs) == 0 {
 		return nil, fault.Misuse("no config to sweep over: name some, such as configs/*.yaml")
 	}
+	// Results are looked for from other folders, too.
+	var err error
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("find the sweep's folder: %w", err)
+	}
+	if spec.Models, err = filepath.Abs(spec.Models); err != nil {
+		return nil, fmt.Errorf("find the models' folder: %w", err)
+	}
 	p := planner{spec: spec, dir: dir, inputs: newInputs(), known: map[string]*Job{}}
 	opt.Profile, opt.Sets = spec.Profile, spec.Sets
 	for _, path := range spec.Configs {
@@ -105,7 +113,7 @@ func (p *planner) addOne(c *config.Config, point setting) error {
 		return err
 	}
 	job.ID = c.Name + "-" + job.Key[:10]
-	job.Dir = filepath.Join(p.dir, "runs", job.ID)
+	job.Dir = runDir(p.dir, job)
 	c.Output = job.Dir
 	if p.known[job.ID] == nil {
 		p.known[job.ID] = job
@@ -113,6 +121,8 @@ func (p *planner) addOne(c *config.Config, point setting) error {
 	}
 	return nil
 }
+
+func runDir(sweep string, job *Job) string { return filepath.Join(sweep, "runs", job.ID) }
 
 // attack is the job that makes c's model.
 func (p *planner) attack(c *config.Config, key string) *Job {

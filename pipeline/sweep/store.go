@@ -88,6 +88,11 @@ func ReadStore(dir string) (*Store, *Plan, error) {
 	if file.Version != storeVersion {
 		return nil, nil, fault.Misuse("%s is of version %d, this ulrl knows %d: use the ulrl that made it", path, file.Version, storeVersion)
 	}
+	for _, job := range file.Jobs {
+		if job.Kind == KindClean {
+			job.Dir = runDir(dir, job) // the folder may have been moved
+		}
+	}
 	return newStore(dir), file.Plan, nil
 }
 

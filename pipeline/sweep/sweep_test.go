@@ -244,6 +244,24 @@ func TestASweepRunsOnceAndGoesOn(t *testing.T) {
 	if sum, err := s.local(&heard).Run(context.Background(), p); err != nil || sum != (Summary{Done: 4}) || len(heard) != 0 {
 		t.Errorf("the second time: %+v, %v, %v", sum, err, heard)
 	}
+	if err := s.local(&heard).Store.SavePlan(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.path("sweep"), s.path("moved")); err != nil {
+		t.Fatal(err)
+	}
+	store, moved, err := ReadStore(s.path("moved"))
+	if err != nil || len(moved.Jobs) != 4 {
+		t.Fatalf("%+v, %v", moved, err)
+	}
+	for _, job := range moved.Jobs {
+		if state, err := store.State(job); err != nil || state.Status != StatusDone {
+			t.Errorf("moved: %s: %+v, %v", job.ID, state, err)
+		}
+	}
+	if err := os.Rename(s.path("moved"), s.path("sweep")); err != nil {
+		t.Fatal(err)
+	}
 	spec.Grid = []Axis{{"relearn.lr", []string{"0.02"}}}
 	if sum, err := s.local(&heard).Run(context.Background(), s.plan(spec)); err != nil || sum != (Summary{Done: 4, Now: 2}) {
 		t.Errorf("another setting on the same models: %+v, %v", sum, err)

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/sweep"
+)
+
+func TestParseSeeds(t *testing.T) {
+	for text, want := range map[string][]uint64{
+		"": nil, "7": {7}, "0,1,2": {0, 1, 2}, "3-5, 9": {3, 4, 5, 9}, "1,1-2": {1, 2},
+		"18446744073709551615": {1<<64 - 1},
+	} {
+		if got, err := parseSeeds(text); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"a", "-1", "1,", "5-3", "1.5", "0-9999999999"} {
+		if _, err := parseSeeds(text); !fault.IsMisuse(err) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestParseBytes(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "2G": 2e9, "1.5gb": 15e8, "700M": 7e8, "12": 12, "3k": 3000} {
+		if got, err := parseBytes("--memory", text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "G", "-1G", "two", "1e30", "NaN"} {
+		if _, err := parseBytes("--memory", text); !fault.IsMisuse(err) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestWorkersDoNotSeeTheSweepsEnvironment(t *testing.T) {
+	got := workerEnv([]string{"PATH=/bin", "ULRL_SEED=3", "ULRL_LOG_LEVEL=error", "ULRL_TEST_X=1"})
+	if want := []string{"PATH=/bin", "ULRL_TEST_X=1"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// The shell's configs/*.yaml names the base too, which is no model's config.
+func TestSweepLeavesTheBaseOut(t *testing.T) {
+	spec, err := sweepOptions{}.spec([]string{"configs/badnets.yaml", "configs/base.yaml", "base.yaml", "my-base.yaml"})
+	if err != nil || !reflect.DeepEqual(spec.Configs, []string{"configs/badnets.yaml", "my-base.yaml"}) {
+		t.Errorf("%v, %v", spec.Configs, err)
+	}
+}
+
+func TestStatusShowsFailuresFirst(t *testing.T) {
+	var out strings.Builder
+	job := func(id, status, why string) jobStatus {
+		return jobStatus{Job: &sweep.Job{ID: id}, State: sweep.State{Status: status, Error: why}, Log: "logs/" + id + ".log"}
+	}
+	writeStatus(&out, map[string]int{"done": 1, "running": 1, "failed": 1},
+		[]jobStatus{job("a", "done", ""), job("b", "running", ""), job("c", "failed", "it used more than 2.0 GB\x1b of memory")})
+	const want = `3 jobs: 1 done, 1 running, 1 failed
+
+c  failed: it used more than 2.0 GB\x1b of memory
+  logs/c.log
+
+b  running
+  logs/b.log
+`
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+}
+
+func TestSweepMisuse(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "sweep.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"sweep":                                "no config to sweep over",
+		"sweep badnets.yaml --seeds x":         "--seeds x: wanted",
+		"sweep badnets.yaml --grid relearn.lr": "wanted KEY=VALUE",
+		"sweep badnets.yaml --grid relearn.lrr=1 --set data.dir=" + dir: "relearn.lrr",
+		"sweep badnets.yaml --memory much":                              "--memory much: wanted",
+		"sweep badnets.yaml --profile tiny":                             "profile tiny: no such file",
+		"sweep badnets.yaml --threads 100000":                           "does not fit",
+		"sweep status":                                                  "give the folder of one sweep",
+		"sweep status /nowhere":                                         "is no sweep's directory",
+		"sweep status " + dir:                                           "unexpected end of JSON",
+	} {
+		got := ulrl(t, strings.Fields(args)...)
+		if got.exit != exitMisuse || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%s: exit %d: %s", args, got.exit, got.stderr)
+		}
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	data := t.TempDir()
+	out := t.TempDir()
+	got := ulrl(t, "sweep", "badnets.yaml", "blended.yaml", "--seeds", "0,1", "--grid", "relearn.lr=0.01,0.02",
+		"--set", "data.dir="+data, "--out", filepath.Join(out, "s"), "--dry-run", "--workers", "1")
+	if got.exit != 0 || !strings.Contains(got.stdout, "4 models to train, 8 to clean, 0 of these jobs done; 1 at a time") || !strings.Contains(got.stdout, "relearn.lr=0.02") {
+		t.Errorf("exit %d: %s%s", got.exit, got.stdout, got.stderr)
+	}
+	if entries, err := os.ReadDir(out); err != nil || len(entries) != 0 {
+		t.Errorf("a dry run wrote %v, %v", entries, err)
+	}
+}
