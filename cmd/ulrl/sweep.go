@@ -135,6 +135,7 @@ func parseBytes(flag, text string) (int64, error) {
 // sweepReport is what a sweep came to.
 type sweepReport struct {
 	Directory string `json:"directory"`
+	Report    string `json:"report"` // "" where it could not be written
 	sweep.Summary
 }
 
@@ -184,15 +185,23 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 	}
 	sum, err := local.Run(ctx, plan)
 	view.end()
-	report := sweepReport{o.Out, sum}
+	report := sweepReport{Directory: o.Out, Summary: sum}
+	// Also of a sweep that was interrupted: its context is over.
+	page, pageErr := store.WriteReport(context.WithoutCancel(ctx), plan)
+	if pageErr == nil {
+		report.Report = page
+	}
 	switch {
 	case err != nil:
 		return &reported{fmt.Errorf("sweep: %w; the same command goes on with it", err), report}
 	case sum.Failed+sum.Skipped > 0:
 		return &reported{fmt.Errorf("%d jobs failed, %d were skipped for it: ulrl sweep status %s", sum.Failed, sum.Skipped, o.Out), report}
 	}
+	if pageErr != nil {
+		return &reported{pageErr, report}
+	}
 	return a.show(report, func(w io.Writer) {
-		fmt.Fprintf(w, "%d jobs are done, %d of them now: %s\n", sum.Done, sum.Now, printable(o.Out))
+		fmt.Fprintf(w, "%d jobs are done, %d of them now\n\nFiles\n  %s  what was found\n", sum.Done, sum.Now, printable(page))
 	})
 }
 
@@ -235,7 +244,7 @@ func showPlan(a *app, dir string, plan *sweep.Plan, workers int) error {
 				rows = append(rows, []string{fmt.Sprintf("… and %d more", len(plan.Jobs)-i), "", "", ""})
 				break
 			}
-			rows = append(rows, []string{printable(job.ID), fmt.Sprint(job.Seed), printable(settingText(job)), estimate.Status[job.ID]})
+			rows = append(rows, []string{printable(job.ID), fmt.Sprint(job.Seed), printable(job.SettingText()), estimate.Status[job.ID]})
 		}
 		table(w, rows)
 		fmt.Fprintf(w, "\n%d models to train, %d to clean, %d of these jobs done; %d at a time", r.Attacks, r.Cleanings, r.Done, workers)
@@ -248,15 +257,6 @@ func showPlan(a *app, dir string, plan *sweep.Plan, workers int) error {
 
 // shownJobs is how many jobs a plan or a status lists.
 const shownJobs = 60
-
-func settingText(j *sweep.Job) string {
-	var parts []string
-	for key, value := range j.Setting {
-		parts = append(parts, key+"="+value)
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, " ")
-}
 
 func newSweepStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{

@@ -14,7 +14,7 @@ import (
 	"ulrl/pipeline/runstore"
 )
 
-//go:embed page.tmpl style.tmpl charts.tmpl
+//go:embed page.tmpl sweep.tmpl style.tmpl charts.tmpl
 var templates embed.FS
 
 // What is shown at once; further rows and charts are folded away.

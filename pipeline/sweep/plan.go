@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
@@ -29,6 +31,16 @@ type Job struct {
 
 	// Config is the resolved config; not for jobs that were read from a file.
 	Config *config.Config `json:"-"`
+}
+
+// SettingText is the job's setting as KEY=VALUE, sorted.
+func (j *Job) SettingText() string {
+	parts := make([]string, 0, len(j.Setting))
+	for key, value := range j.Setting {
+		parts = append(parts, key+"="+value)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, " ")
 }
 
 // Plan is the jobs of a sweep; each stands behind the one that it needs.

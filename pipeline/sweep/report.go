@@ -1,0 +1,93 @@
+package sweep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ulrl/pipeline/report"
+	"ulrl/pipeline/runstore"
+)
+
+// FileReport is the report in a sweep's directory.
+const FileReport = "report.html"
+
+// filePreview is the picture of its trigger that an attack leaves.
+const filePreview = "preview.png"
+
+// Collect gathers what the jobs of a plan found.
+func (s *Store) Collect(ctx context.Context, p *Plan) (report.Sweep, error) {
+	out := report.Sweep{Folder: filepath.Base(s.dir), Previews: map[string][]byte{}}
+	models := map[string]string{} // folders by job ID
+	for _, job := range p.Jobs {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		state, err := s.State(job)
+		if err != nil {
+			return out, err
+		}
+		run := report.SweepRun{ID: job.ID, Name: job.Name, Setting: job.SettingText(), Seed: job.Seed, Status: state.Status, Error: state.Error}
+		if state.Status == StatusFailed {
+			run.Log = s.LogPath(job)
+		}
+		if job.Kind == KindAttack {
+			models[job.ID] = job.Dir
+		} else if err := s.collectRun(job, &run); err != nil {
+			return out, err
+		}
+		if dir := models[job.Needs]; dir != "" && out.Previews[job.Name] == nil {
+			picture, err := os.ReadFile(filepath.Join(dir, filePreview))
+			if err == nil {
+				out.Previews[job.Name] = picture
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return out, fmt.Errorf("read a trigger's preview: %w", err)
+			}
+		}
+		if run.Result != nil && out.Command == "" {
+			out.Command = strings.Join(run.Result.Command, " ")
+		}
+		out.Runs = append(out.Runs, run)
+	}
+	return out, nil
+}
+
+// collectRun adds what a run's directory holds, if it began.
+func (s *Store) collectRun(job *Job, run *report.SweepRun) error {
+	result, err := runstore.ReadResult(job.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	run.Result = result
+	if run.Epochs, err = runstore.ReadEpochs(job.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	page := filepath.Join(job.Dir, FileReport)
+	if _, err := os.Stat(page); err == nil {
+		if relative, err := filepath.Rel(s.dir, page); err == nil {
+			run.Page = filepath.ToSlash(relative)
+		}
+	}
+	return nil
+}
+
+// WriteReport writes the report into the sweep's directory and names it.
+func (s *Store) WriteReport(ctx context.Context, p *Plan) (string, error) {
+	found, err := s.Collect(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	var page bytes.Buffer
+	if err := report.SweepHTML(&page, found); err != nil {
+		return "", err
+	}
+	path := filepath.Join(s.dir, FileReport)
+	return path, runstore.WriteFileAtomic(path, page.Bytes(), 0o644)
+}
