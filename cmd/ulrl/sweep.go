@@ -22,6 +22,7 @@ import (
 // sweepOptions are the flags of ulrl sweep.
 type sweepOptions struct {
 	layerOptions
+	File    string
 	Seeds   string
 	Grid    []string
 	Out     string
@@ -37,7 +38,7 @@ type sweepOptions struct {
 func newSweepCommand(a *app) *cobra.Command {
 	var o sweepOptions
 	cmd := &cobra.Command{
-		Use:   "sweep CONFIG...",
+		Use:   "sweep [CONFIG...]",
 		Short: "Clean many models: configs × seeds × a grid of settings",
 		Long: `sweep trains the backdoored models that the configs describe and cleans them,
 over seeds and a grid of settings, in several processes at once. What is done is
@@ -46,11 +47,24 @@ a wider one adds to it.`,
 		Example: `  ulrl sweep configs/*.yaml --seeds 0,1,2 --dry-run
   ulrl sweep configs/*.yaml --seeds 0,1,2 --grid relearn.lr=0.005,0.01
   ulrl sweep status runs/sweep`,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runSweep(cmd.Context(), a, o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.File != "" {
+				file, err := readSweepFile(o.File)
+				if err != nil {
+					return err
+				}
+				o.fill(cmd.Flags(), file)
+				if len(args) == 0 {
+					args = file.Configs
+				}
+			}
+			return runSweep(cmd.Context(), a, o, args)
+		},
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
+	f.StringVarP(&o.File, "file", "f", "", "take from `FILE`, in YAML, what is not given here: configs, and flags by name")
 	f.StringVar(&o.Seeds, "seeds", "", "`SEEDS`, as 0,1,2 or 0-9; else each config's own")
 	f.StringArrayVar(&o.Grid, "grid", nil, "a setting's values in turn, `KEY=VALUE,VALUE` (repeatable: all combinations)")
 	o.register(cmd)

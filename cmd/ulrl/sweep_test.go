@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -109,5 +110,56 @@ func TestDryRun(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(out); err != nil || len(entries) != 0 {
 		t.Errorf("a dry run wrote %v, %v", entries, err)
+	}
+}
+
+func TestSweepFile(t *testing.T) {
+	dir, data := t.TempDir(), t.TempDir()
+	write := func(text string) string {
+		path := filepath.Join(dir, "sweep.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	path := write("configs: [badnets.yaml, blended.yaml]\nseeds: 0-2\nworkers: 1\ngrid: {relearn.lr: [0.01, 0.02]}\nset: {data.dir: " + data + "}\n")
+	got := ulrl(t, "sweep", "-f", path, "--dry-run", "--out", filepath.Join(dir, "s"))
+	if got.exit != 0 || !strings.Contains(got.stdout, "6 models to train, 12 to clean") {
+		t.Errorf("exit %d: %s%s", got.exit, got.stdout, got.stderr)
+	}
+	got = ulrl(t, "sweep", "sig.yaml", "-f", path, "--seeds", "5", "--dry-run", "--out", filepath.Join(dir, "s"))
+	if got.exit != 0 || !strings.Contains(got.stdout, "1 models to train, 2 to clean") || !strings.Contains(got.stdout, "sig-") {
+		t.Errorf("the command line does not win: exit %d: %s%s", got.exit, got.stdout, got.stderr)
+	}
+	for text, want := range map[string]string{"seed: 1": "field seed not found", "workers: many": "cannot unmarshal", "grid: [": "sweep file"} {
+		got := ulrl(t, "sweep", "-f", write(text))
+		if got.exit != exitMisuse || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%s: exit %d: %s", text, got.exit, got.stderr)
+		}
+	}
+}
+
+func TestReportOfARunAndMisuse(t *testing.T) {
+	dir := t.TempDir()
+	text, err := json.Marshal(fakeResult("small"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "result.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ulrl(t, "report", dir, "--format", "md"); got.exit != 0 || !strings.Contains(got.stdout, "| small |") {
+		t.Errorf("%+v", got)
+	}
+	if got := ulrl(t, "report", dir); got.exit != 0 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "report.html")); err != nil {
+		t.Error(err)
+	}
+	for args, want := range map[string]string{"report": "give one folder", "report " + dir + " --format pdf": "wanted html, md, csv or json", "report /nowhere": "holds no result.json"} {
+		if got := ulrl(t, strings.Fields(args)...); got.exit != exitMisuse || !strings.Contains(got.stderr, want) {
+			t.Errorf("%s: %+v", args, got)
+		}
 	}
 }

@@ -244,7 +244,8 @@ func newSweepPage(s Sweep) sweepPage {
 	p.Attacks = s.attacks(rows)
 	for _, run := range s.Runs {
 		if run.Result != nil && run.Result.Versions.ULRL != "" {
-			p.Facts = facts(run.Result)
+			// Of one run for all: what differs between runs is in the table.
+			p.Facts = slices.DeleteFunc(facts(run.Result), func(f fact) bool { return f.Name == "Status" || f.Name == "Seed" })
 			break
 		}
 	}
