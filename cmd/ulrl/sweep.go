@@ -16,6 +16,7 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/slurm"
 	"ulrl/pipeline/sweep"
 )
 
@@ -33,7 +34,20 @@ type sweepOptions struct {
 	Memory  string
 	Devices []string
 	Retries int
+
+	Executor string
+	Cluster  []string
+	AtOnce   int
+	Wait     bool
+	// Resources is what the sweep file's section cluster says.
+	Resources slurm.Resources
 }
+
+// Executors.
+const (
+	executorLocal = "local"
+	executorSlurm = "slurm"
+)
 
 func newSweepCommand(a *app) *cobra.Command {
 	var o sweepOptions
@@ -46,6 +60,7 @@ not done again: the same command goes on with a sweep that was interrupted, and
 a wider one adds to it.`,
 		Example: `  ulrl sweep configs/*.yaml --seeds 0,1,2 --dry-run
   ulrl sweep configs/*.yaml --seeds 0,1,2 --grid relearn.lr=0.005,0.01
+  ulrl sweep configs/*.yaml --executor slurm --cluster partition=cpu --cluster time=60
   ulrl sweep status runs/sweep`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.File != "" {
@@ -76,8 +91,10 @@ a wider one adds to it.`,
 	f.StringVar(&o.Memory, "memory", "2G", "memory of each process; 0: no limit")
 	f.StringSliceVar(&o.Devices, "devices", nil, "`DEVICES` for one process each, such as cuda:0,cuda:1")
 	f.IntVar(&o.Retries, "retries", 1, "how often a job that fails is tried again")
+	f.StringVar(&o.Executor, "executor", executorLocal, "what runs the jobs: local (this machine) or slurm (a cluster)")
+	registerCluster(cmd, &o.Cluster, &o.AtOnce, &o.Wait)
 	a.registerJSON(cmd)
-	cmd.AddCommand(newSweepStatusCommand(a))
+	cmd.AddCommand(newSweepStatusCommand(a), newSweepCancelCommand(a), newSweepRetryCommand(a), newSweepLogsCommand(a), newSweepWorkCommand(a))
 	return cmd
 }
 
@@ -162,6 +179,12 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 	if err != nil {
 		return err
 	}
+	if o.Executor == executorSlurm {
+		return runClusterSweep(ctx, a, o, spec)
+	}
+	if o.Executor != executorLocal {
+		return fault.Misuse("--executor %s: wanted local or slurm", o.Executor)
+	}
 	slots, err := sweep.Slots(sweep.SlotOptions{Workers: o.Workers, Threads: o.Threads, Devices: o.Devices, Memory: memory})
 	if err != nil {
 		return err
@@ -186,6 +209,9 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 		return err
 	}
 	defer unlock()
+	if err := store.NotQueued(ctx); err != nil {
+		return err
+	}
 	if err := store.SavePlan(plan); err != nil {
 		return err
 	}
@@ -276,13 +302,8 @@ func newSweepStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status FOLDER",
 		Short: "How far a sweep is, and what failed in it",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fault.Misuse("give the folder of one sweep: ulrl sweep status runs/sweep")
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error { return runSweepStatus(a, args[0]) },
+		Args:  oneSweep,
+		RunE:  func(cmd *cobra.Command, args []string) error { return runSweepStatus(cmd.Context(), a, args[0]) },
 	}
 	a.registerJSON(cmd)
 	return cmd
@@ -305,27 +326,42 @@ func (s jobStatus) MarshalJSON() ([]byte, error) {
 	}{s.Job, s.State, s.Log})
 }
 
-func runSweepStatus(a *app, dir string) error {
+// oneSweep wants the folder of a sweep.
+func oneSweep(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fault.Misuse("give the folder of one sweep: %s runs/sweep", cmd.CommandPath())
+	}
+	return nil
+}
+
+func runSweepStatus(ctx context.Context, a *app, dir string) error {
 	store, plan, err := sweep.ReadStore(dir)
 	if err != nil {
 		return err
 	}
-	counts := map[string]int{}
+	counts, reasons := map[string]int{}, map[string]int{}
+	states, err := store.States(ctx, plan)
+	if err != nil {
+		return err
+	}
 	jobs := []jobStatus{}
-	for _, job := range plan.Jobs {
-		state, err := store.State(job)
-		if err != nil {
-			return err
-		}
+	for i, job := range plan.Jobs {
+		state := states[i]
 		counts[state.Status]++
 		status := jobStatus{Job: job, State: state}
 		if state.Attempts > 0 {
 			status.Log = store.LogPath(job)
 		}
+		if state.Status == sweep.StatusWaiting && state.Error != "" {
+			reasons[state.Error]++
+		}
 		jobs = append(jobs, status)
 	}
 	return a.show(map[string]any{"directory": dir, "counts": counts, "jobs": jobs}, func(w io.Writer) {
 		writeStatus(w, counts, jobs)
+		for _, reason := range sorted(reasons) {
+			fmt.Fprintf(w, "\n%d waiting: %s\n", reasons[reason], printable(reason))
+		}
 	})
 }
 
@@ -348,7 +384,13 @@ func writeStatus(w io.Writer, counts map[string]int, jobs []jobStatus) {
 			if job.Error != "" {
 				fmt.Fprintf(w, ": %s", printable(job.Error))
 			}
-			fmt.Fprintf(w, "\n  %s\n", printable(job.Log))
+			if job.Node != "" {
+				fmt.Fprintf(w, " (node %s, Slurm job %s)", printable(job.Node), printable(job.Task))
+			}
+			fmt.Fprintln(w)
+			if job.Log != "" {
+				fmt.Fprintf(w, "  %s\n", printable(job.Log))
+			}
 		}
 	}
 }

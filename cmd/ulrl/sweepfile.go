@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/slurm"
 )
 
 // sweepFile is a sweep's settings in a file: the flags of ulrl sweep by their
@@ -29,6 +30,10 @@ type sweepFile struct {
 	Memory  string              `yaml:"memory"`
 	Devices []string            `yaml:"devices"`
 	Retries *int                `yaml:"retries"`
+
+	Executor string          `yaml:"executor"`
+	AtOnce   int             `yaml:"at-once"`
+	Cluster  slurm.Resources `yaml:"cluster"`
 }
 
 // readSweepFile reads path; an unknown key is an error.
@@ -66,6 +71,9 @@ func (o *sweepOptions) fill(flags *pflag.FlagSet, file sweepFile) {
 	text("memory", &o.Memory, file.Memory)
 	number("workers", &o.Workers, file.Workers)
 	number("threads", &o.Threads, file.Threads)
+	text("executor", &o.Executor, file.Executor)
+	number("at-once", &o.AtOnce, file.AtOnce)
+	o.Resources = file.Cluster
 	if unset("retries") && file.Retries != nil {
 		o.Retries = *file.Retries
 	}

@@ -43,6 +43,8 @@ type Local struct {
 	Retries int           // of a job that failed for no fault of its config
 	Memory  int64         // bytes that a worker may have resident; 0: no limit
 	Grace   time.Duration // for a worker to stop when the sweep is interrupted
+	// Task and Node say where in a cluster this is, for the jobs' states.
+	Task, Node string
 	// Watch hears every event, one at a time.
 	Watch func(Event)
 

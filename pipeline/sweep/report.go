@@ -24,14 +24,15 @@ const filePreview = "preview.png"
 func (s *Store) Collect(ctx context.Context, p *Plan) (report.Sweep, error) {
 	out := report.Sweep{Folder: filepath.Base(s.dir), Previews: map[string][]byte{}}
 	models := map[string]string{} // folders by job ID
-	for _, job := range p.Jobs {
+	states, err := s.States(ctx, p)
+	if err != nil {
+		return out, err
+	}
+	for i, job := range p.Jobs {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		state, err := s.State(job)
-		if err != nil {
-			return out, err
-		}
+		state := states[i]
 		run := report.SweepRun{ID: job.ID, Name: job.Name, Setting: job.SettingText(), Seed: job.Seed, Status: state.Status, Error: state.Error}
 		if state.Status == StatusFailed {
 			run.Log = s.LogPath(job)

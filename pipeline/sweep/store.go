@@ -21,7 +21,8 @@ const FilePlan = "sweep.json"
 // storeVersion is that of the directory's form.
 const storeVersion = 1
 
-// Store is a sweep's directory: sweep.json, configs/, logs/, states/ and runs/.
+// Store is a sweep's directory: sweep.json, configs/, logs/, states/, runs/ and,
+// for what Slurm was given, batches/.
 type Store struct {
 	dir  string
 	live func() bool // whether a process works on it
@@ -55,11 +56,19 @@ type State struct {
 	Misuse   bool      `json:"misuse,omitempty"` // the same would happen again
 	Started  time.Time `json:"started"`
 	Seconds  float64   `json:"seconds,omitempty"`
+	Task     string    `json:"task,omitempty"` // of Slurm, as ARRAY_INDEX
+	Node     string    `json:"node,omitempty"`
 }
+
+// processGone is why a job that nothing is known to work on is interrupted.
+const processGone = "the process is gone"
+
+// gone tells whether the state was only inferred, from a process that is not there.
+func (s State) gone() bool { return s.Error == processGone }
 
 // OpenStore makes or takes the directory of a sweep.
 func OpenStore(dir string) (*Store, error) {
-	for _, sub := range []string{"configs", "logs", "states", "runs"} {
+	for _, sub := range []string{"configs", "logs", "states", "runs", "batches"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fault.Misuse("sweep directory: %w", err)
 		}
@@ -116,9 +125,11 @@ func (s *Store) LogPath(j *Job) string { return filepath.Join(s.dir, "logs", j.I
 
 func (s *Store) statePath(j *Job) string { return filepath.Join(s.dir, "states", j.ID+".json") }
 
+func (s *Store) configPath(j *Job) string { return filepath.Join(s.dir, "configs", j.ID+".yaml") }
+
 // writeConfig leaves the job's config for its process.
 func (s *Store) writeConfig(j *Job, c *config.Config) (string, error) {
-	path := filepath.Join(s.dir, "configs", j.ID+".yaml")
+	path := s.configPath(j)
 	text, err := c.YAML()
 	if err != nil {
 		return "", err
@@ -158,7 +169,7 @@ func (s *Store) State(j *Job) (State, error) {
 	case state.Status == StatusDone:
 		state.Status = StatusWaiting // its result was removed
 	case state.Status == StatusRunning && !s.live():
-		state.Status, state.Error = StatusInterrupted, "the process is gone"
+		state.Status, state.Error = StatusInterrupted, processGone
 	}
 	return state, nil
 }

@@ -42,7 +42,7 @@ func (l *Local) slot(ctx context.Context, i int, feed <-chan *Job, results chan<
 // work tries a job until it is done, fails for good or is interrupted.
 func (l *Local) work(ctx context.Context, slot int, job *Job) error {
 	for attempt := 1; ; attempt++ {
-		state := State{Status: StatusRunning, Attempts: attempt, Started: time.Now().UTC()}
+		state := State{Status: StatusRunning, Attempts: attempt, Started: time.Now().UTC(), Task: l.Task, Node: l.Node}
 		if err := l.Store.setState(job, state); err != nil {
 			return &storeError{err}
 		}
@@ -56,6 +56,9 @@ func (l *Local) work(ctx context.Context, slot int, job *Job) error {
 			state.Status = StatusDone
 		case ctx.Err() != nil:
 			state.Status, news.What = StatusInterrupted, EventStopped
+			if cause := context.Cause(ctx); cause != ctx.Err() {
+				state.Error = cause.Error()
+			}
 		default:
 			state.Status, state.Error, state.Misuse = StatusFailed, err.Error(), fault.IsMisuse(err)
 			again = !state.Misuse && attempt <= l.Retries && !errors.As(err, new(*storeError))
