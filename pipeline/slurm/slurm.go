@@ -181,7 +181,7 @@ func Ended(ctx context.Context, ids []string) (map[string]Task, error) {
 	if len(ids) == 0 {
 		return tasks, nil
 	}
-	out, err := run(ctx, "", "sacct", "--noheader", "--parsable2", "--allocations", "--array", "--jobs="+strings.Join(ids, ","), "--format=JobID,State,NodeList,JobName")
+	out, err := run(ctx, "", "sacct", "--noheader", "--parsable2", "--allocations", "--jobs="+strings.Join(ids, ","), "--format=JobID,State,NodeList,JobName")
 	var failed *commandError
 	if errors.As(err, &failed) && strings.Contains(failed.said, "disabled") || errors.Is(err, exec.ErrNotFound) {
 		return tasks, nil

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -90,5 +91,13 @@ func Do(t testing.TB, dev *torch.Device, f func(s *torch.Scope) error) {
 	t.Helper()
 	if err := dev.Do(context.Background(), f); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Slurm skips where no Slurm answers; scripts/slurm-local.sh starts one.
+func Slurm(t testing.TB) {
+	t.Helper()
+	if out, err := exec.Command("sinfo", "--noheader").CombinedOutput(); err != nil {
+		Skip(t, "no Slurm answers (scripts/slurm-local.sh start): %v %s", err, out)
 	}
 }
