@@ -147,8 +147,8 @@ func parseSeeds(text string) ([]uint64, error) {
 	return seeds, nil
 }
 
-// parseBytes reads 1500M, 2G, 2.5GB or a number of bytes.
-func parseBytes(flag, text string) (int64, error) {
+// parseBytes reads --memory: 1500M, 2G, 2.5GB or a number of bytes.
+func parseBytes(text string) (int64, error) {
 	number := strings.TrimSuffix(strings.ToUpper(text), "B")
 	unit := 1.0
 	for suffix, factor := range map[string]float64{"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} {
@@ -158,7 +158,7 @@ func parseBytes(flag, text string) (int64, error) {
 	}
 	v, err := strconv.ParseFloat(number, 64)
 	if err != nil || math.IsNaN(v) || v < 0 || v*unit > 1e18 {
-		return 0, fault.Misuse("%s %s: wanted an amount such as 2G", flag, text)
+		return 0, fault.Misuse("--memory %s: wanted an amount such as 2G", text)
 	}
 	return int64(v * unit), nil
 }
@@ -175,7 +175,7 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 	if err != nil {
 		return err
 	}
-	memory, err := parseBytes("--memory", o.Memory)
+	memory, err := parseBytes(o.Memory)
 	if err != nil {
 		return err
 	}

@@ -30,12 +30,12 @@ func TestParseSeeds(t *testing.T) {
 
 func TestParseBytes(t *testing.T) {
 	for text, want := range map[string]int64{"0": 0, "2G": 2e9, "1.5gb": 15e8, "700M": 7e8, "12": 12, "3k": 3000} {
-		if got, err := parseBytes("--memory", text); err != nil || got != want {
+		if got, err := parseBytes(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "G", "-1G", "two", "1e30", "NaN"} {
-		if _, err := parseBytes("--memory", text); !fault.IsMisuse(err) {
+		if _, err := parseBytes(text); !fault.IsMisuse(err) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

@@ -48,7 +48,7 @@ func runClusterSweep(ctx context.Context, a *app, o sweepOptions, spec sweep.Spe
 		given.CPUs = max(1, o.Threads)
 	}
 	if given.Mem == "" {
-		memory, err := parseBytes("--memory", o.Memory)
+		memory, err := parseBytes(o.Memory)
 		if err != nil {
 			return err
 		}

@@ -54,10 +54,10 @@ func (w *waiter) look(ctx context.Context, first bool) (sum Summary, over bool, 
 		w.last[job.ID] = state.Status
 		live := tasks[job.ID].Live()
 		over = over && (!live || state.Status == StatusDone)
-		switch {
-		case state.Status == StatusDone:
+		switch state.Status {
+		case StatusDone:
 			sum.Done++
-		case state.Status == StatusFailed:
+		case StatusFailed:
 			sum.Failed++
 		default:
 			sum.Waiting++

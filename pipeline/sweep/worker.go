@@ -56,7 +56,7 @@ func (l *Local) work(ctx context.Context, slot int, job *Job) error {
 			state.Status = StatusDone
 		case ctx.Err() != nil:
 			state.Status, news.What = StatusInterrupted, EventStopped
-			if cause := context.Cause(ctx); cause != ctx.Err() {
+			if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
 				state.Error = cause.Error()
 			}
 		default:
