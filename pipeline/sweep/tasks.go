@@ -153,15 +153,30 @@ func (s *Store) Cancel(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	var ids []string
-	for _, task := range tasks {
-		if task.Live() {
-			ids = append(ids, task.ID)
+	for job, task := range tasks {
+		if !task.Live() {
+			delete(tasks, job)
+			continue
 		}
+		ids = append(ids, task.ID)
 	}
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	return len(ids), slurm.Cancel(ctx, ids)
+	if err := slurm.Cancel(ctx, ids); err != nil {
+		return 0, err
+	}
+	// Of a job that never started Slurm may keep nothing, and no process tells.
+	for job, task := range tasks {
+		if task.Running() {
+			continue
+		}
+		gone := State{Status: StatusInterrupted, Error: slurm.StopCancelled, Task: task.ID}
+		if err := s.setState(&Job{ID: job}, gone); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
 }
 
 // NotQueued is an error where jobs of the sweep are in Slurm's queue: two would
