@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
@@ -73,6 +74,9 @@ a wider one adds to it.`,
 					args = file.Configs
 				}
 			}
+			if err := o.checkExecutor(cmd.Flags()); err != nil {
+				return err
+			}
 			return runSweep(cmd.Context(), a, o, args)
 		},
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
@@ -96,6 +100,22 @@ a wider one adds to it.`,
 	a.registerJSON(cmd)
 	cmd.AddCommand(newSweepStatusCommand(a), newSweepCancelCommand(a), newSweepRetryCommand(a), newSweepLogsCommand(a), newSweepWorkCommand(a))
 	return cmd
+}
+
+// checkExecutor refuses flags that the other executor has a use for.
+func (o sweepOptions) checkExecutor(flags *pflag.FlagSet) error {
+	others := map[string][]string{executorLocal: {"cluster", "at-once", "wait"}, executorSlurm: {"workers", "devices"}}
+	if others[o.Executor] == nil {
+		return fault.Misuse("--executor %s: wanted local or slurm", o.Executor)
+	}
+	for executor, names := range others {
+		for _, name := range names {
+			if o.Executor == executor && flags.Changed(name) {
+				return fault.Misuse("--%s means nothing to --executor %s", name, executor)
+			}
+		}
+	}
+	return nil
 }
 
 // spec is what the flags ask for.
@@ -181,9 +201,6 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 	}
 	if o.Executor == executorSlurm {
 		return runClusterSweep(ctx, a, o, spec)
-	}
-	if o.Executor != executorLocal {
-		return fault.Misuse("--executor %s: wanted local or slurm", o.Executor)
 	}
 	slots, err := sweep.Slots(sweep.SlotOptions{Workers: o.Workers, Threads: o.Threads, Devices: o.Devices, Memory: memory})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -233,7 +234,7 @@ func showLogs(ctx context.Context, a *app, dir string, names []string, lines int
 		return err
 	}
 	tasks, err := store.Tasks(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, exec.ErrNotFound) {
 		return err
 	}
 	wanted := map[string]bool{}

@@ -120,6 +120,9 @@ type Submitted struct {
 // Slurm limits within one array only.
 func (c *Cluster) Submit(ctx context.Context, p *Plan) (Submitted, error) {
 	var sum Submitted
+	if c.AtOnce < 0 {
+		return sum, fault.Misuse("%d jobs at a time: wanted a whole number, 0 for no limit", c.AtOnce)
+	}
 	size, err := slurm.MaxArraySize(ctx)
 	if err != nil {
 		return sum, err

@@ -260,6 +260,18 @@ func TestWithoutSlurmOneLineSaysSo(t *testing.T) {
 	if !fault.IsMisuse(err) || !strings.Contains(err.Error(), "is not here, one of Slurm's commands") {
 		t.Errorf("%v", err)
 	}
+
+	// A folder copied from the cluster can still be read, though not worked on.
+	if err := store.writeBatch(batch{Name: "00001", Jobs: []string{p.Jobs[0].ID}, Array: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	states, err := store.States(context.Background(), p)
+	if err != nil || states[0].Status != StatusWaiting {
+		t.Errorf("%+v, %v", states, err)
+	}
+	if err := store.NotQueued(context.Background()); !fault.IsMisuse(err) {
+		t.Errorf("a sweep that may be in a queue is free to work on: %v", err)
+	}
 }
 
 func (s *site) command(name string, args ...string) {

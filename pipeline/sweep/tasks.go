@@ -2,7 +2,9 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -71,10 +73,11 @@ func (s *Store) Tasks(ctx context.Context) (map[string]Task, error) {
 }
 
 // States tells how each job of a plan stands, by what its process left and, for
-// what was given to Slurm, by what that says.
+// what was given to Slurm, by what that says. Where Slurm's commands are not, as
+// where the folder was copied to, the processes' word is all.
 func (s *Store) States(ctx context.Context, p *Plan) ([]State, error) {
 	tasks, err := s.Tasks(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, exec.ErrNotFound) {
 		return nil, err
 	}
 	return s.statesBeside(p, tasks)
