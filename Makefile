@@ -7,6 +7,7 @@ PREFIX  ?= /usr/local
 GO      ?= go
 CONFIG  := configs/badnets.yaml
 SEEDS   ?= 0,1,2
+KILLS   ?= 20
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -14,7 +15,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: all setup build demo data test lint asan race bench attacks install uninstall clean help
+.PHONY: all setup build demo data test lint asan race bench attacks kills install uninstall clean help
 all: build
 
 help: ## what the targets do
@@ -64,6 +65,9 @@ bench: build ## a training step and an evaluation pass beside PyTorch eager
 
 attacks: build data ## every attack over SEEDS (0,1,2), and the table of docs/results (hours)
 	$(GO) run ./scripts/attacks -seeds $(SEEDS)
+
+kills: build data ## KILLS (20) of a small sweep and its workers; what it comes to must be the same
+	$(GO) run ./scripts/kills -kills $(KILLS)
 
 install: build ## into PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
