@@ -15,7 +15,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: all setup build demo data test lint asan race bench attacks kills install uninstall clean help
+.PHONY: all setup build demo data test lint asan race bench attacks kills pace install uninstall clean help
 all: build
 
 help: ## what the targets do
@@ -68,6 +68,9 @@ attacks: build data ## every attack over SEEDS (0,1,2), and the table of docs/re
 
 kills: build data ## KILLS (20) of a small sweep and its workers; what it comes to must be the same
 	$(GO) run ./scripts/kills -kills $(KILLS)
+
+pace: build data ## the sweep of the twelve configs against the same runs one by one (trains the models first: hours)
+	$(GO) run ./scripts/pace
 
 install: build ## into PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib

@@ -2,6 +2,7 @@ package slurm
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,7 +124,7 @@ func TestCommandsPassOnWhatIsSaid(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := run(ctx, "", "sleep", "1"); err != ctx.Err() {
+	if _, err := run(ctx, "", "sleep", "1"); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
