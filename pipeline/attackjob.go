@@ -45,6 +45,7 @@ type AttackResult struct {
 	Poisoned  []int             `json:"poisoned"`          // indices into the training samples used; null where the training loop poisons
 	Samples   []int             `json:"samples"`           // their indices in the training set; null for all
 	Seconds   float64           `json:"seconds"`           // without the control
+	CPU       float64           `json:"cpu_seconds"`       // of all threads, likewise
 	PeakBytes int64             `json:"peak_bytes"`        // of resident memory, likewise
 	Seed      uint64            `json:"seed"`
 	Versions  runstore.Versions `json:"versions"`
@@ -113,7 +114,8 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	if err != nil {
 		return nil, err
 	}
-	seconds, peak := time.Since(began).Seconds(), peakBytes()
+	seconds := time.Since(began).Seconds()
+	peak, cpu := spent()
 	control, err := measureControl(ctx, g, lab, c, o)
 	if err != nil {
 		return nil, err
@@ -128,7 +130,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	}
 	result := &AttackResult{
 		Name: c.Attack.Name, Dir: c.Attack.Output, Scores: scores, Control: control, Poisoned: made.Poisoned, Samples: samples,
-		Seconds: seconds, PeakBytes: peak, Seed: c.Seed, Versions: versions(env), Machine: machine,
+		Seconds: seconds, CPU: cpu, PeakBytes: peak, Seed: c.Seed, Versions: versions(env), Machine: machine,
 		Config: string(text), Command: env.Command,
 	}
 	preview, err := drawPreview(ctx, dev, g)

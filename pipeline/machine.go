@@ -40,14 +40,17 @@ func PhysicalCores() int {
 	return min(len(cores), usable)
 }
 
-// peakBytes is the most memory that this process had resident so far, 0 where
-// the system does not tell.
-func peakBytes() int64 {
+// spent is what this process has taken so far: the most memory that it had
+// resident, in bytes, and its threads' processor time in seconds, which other
+// work on the machine does not lengthen as it does the clock's. Zeros where the
+// system does not tell.
+func spent() (peakBytes int64, cpuSeconds float64) {
 	var usage unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
-		return 0
+		return 0, 0
 	}
-	return usage.Maxrss << 10 // Linux counts KiB
+	seconds := func(t unix.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+	return usage.Maxrss << 10, seconds(usage.Utime) + seconds(usage.Stime) // Linux counts KiB
 }
 
 func cpuNumber(path string) int {

@@ -68,8 +68,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			}
 		}
 	}
-	fmt.Fprintln(out, "| attack | seeds | ACC | ASR | ASR of each seed | ASR on a clean model | minutes | peak MB |")
-	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(out, "| attack | seeds | ACC | ASR | ASR of each seed | ASR on a clean model | minutes | CPU minutes | peak MB |")
+	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|---|")
 	for _, name := range names {
 		if err := o.row(out, name, seeds); err != nil {
 			return err
@@ -113,7 +113,7 @@ func (o options) result(name, seed string) (*pipeline.AttackResult, error) {
 
 // row is the mean over the seeds that are there.
 func (o options) row(out io.Writer, name string, seeds []string) error {
-	var acc, asr, control, minutes, peak []float64
+	var acc, asr, control, minutes, cpu, peak []float64
 	var each []string
 	for _, seed := range seeds {
 		r, err := o.result(name, seed)
@@ -124,7 +124,8 @@ func (o options) row(out io.Writer, name string, seeds []string) error {
 		}
 		acc, asr = append(acc, *r.Scores.ACC), append(asr, *r.Scores.ASR)
 		each = append(each, fmt.Sprintf("%.3f", *r.Scores.ASR))
-		minutes, peak = append(minutes, r.Seconds/60), append(peak, float64(r.PeakBytes)/1e6)
+		minutes, cpu = append(minutes, r.Seconds/60), append(cpu, r.CPU/60)
+		peak = append(peak, float64(r.PeakBytes)/1e6)
 		if r.Control != nil {
 			control = append(control, *r.Control.ASR)
 		}
@@ -132,8 +133,8 @@ func (o options) row(out io.Writer, name string, seeds []string) error {
 	if len(acc) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(out, "| %s | %d | %s | %s | %s | %s | %.1f | %.0f |\n", name, len(acc),
-		spread(acc), spread(asr), strings.Join(each, " "), spread(control), mean(minutes), mean(peak))
+	_, err := fmt.Fprintf(out, "| %s | %d | %s | %s | %s | %s | %.1f | %.1f | %.0f |\n", name, len(acc),
+		spread(acc), spread(asr), strings.Join(each, " "), spread(control), mean(minutes), mean(cpu), mean(peak))
 	return err
 }
 
