@@ -12,22 +12,10 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// python is an interpreter that can import torch; $PYTHON, if set, is the one.
-func python(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{os.Getenv("PYTHON"), "python3", "/usr/bin/python3"} {
-		if name != "" && exec.Command(name, "-c", "import torch").Run() == nil {
-			return name
-		}
-	}
-	testenv.Skip(t, "no Python with torch: apt-get install python3-torch")
-	return ""
-}
-
 // The cleaned file is an ordinary TorchScript file: Python's torch loads it,
 // gets the same logits, and can train it.
 func TestPythonLoadsTheCleanedModel(t *testing.T) {
-	interpreter := python(t)
+	interpreter := testenv.Python(t, "torch")
 	f := newFixture(t)
 	f.attack()
 	if _, err := Run(context.Background(), f.config(), f.env, RunOptions{}); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	torch "ulrl/torchbridge"
@@ -92,6 +93,23 @@ func Do(t testing.TB, dev *torch.Device, f func(s *torch.Scope) error) {
 	if err := dev.Do(context.Background(), f); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Python is an interpreter that can import modules; $PYTHON, if set, is asked
+// first. Without one the test is skipped.
+func Python(t testing.TB, modules ...string) string {
+	t.Helper()
+	program := "pass"
+	if len(modules) > 0 {
+		program = "import " + strings.Join(modules, ", ")
+	}
+	for _, name := range []string{os.Getenv("PYTHON"), "python3", "/usr/bin/python3"} {
+		if name != "" && exec.Command(name, "-c", program).Run() == nil {
+			return name
+		}
+	}
+	Skip(t, "no Python that can %s: apt-get install python3-%s", program, strings.Join(modules, " python3-"))
+	return ""
 }
 
 // Slurm skips where no Slurm answers; scripts/slurm-local.sh starts one.
