@@ -69,7 +69,7 @@ attacks: build data ## every attack over SEEDS (0,1,2), and the table of docs/re
 kills: build data ## KILLS (20) of a small sweep and its workers; what it comes to must be the same
 	$(GO) run ./scripts/kills -kills $(KILLS)
 
-pace: build data ## the sweep of the twelve configs against the same runs one by one (trains the models first: hours)
+pace: build data ## the sweep of the twelve configs against the same runs one by one, over the models of make attacks
 	$(GO) run ./scripts/pace
 
 install: build ## into PREFIX

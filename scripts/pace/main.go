@@ -1,6 +1,6 @@
-// Command pace times the sweep of the twelve configs, their models already
-// trained, against the same cleanings one by one with all cores each. See "make
-// pace".
+// Command pace times the sweep of the twelve configs, over models that "make
+// attacks" has trained, against the same cleanings one by one with all cores each.
+// See "make pace".
 package main
 
 import (
@@ -18,20 +18,22 @@ import (
 	"time"
 
 	"ulrl/pipeline/config"
-	"ulrl/pipeline/sweep"
 )
 
+// prefix of the configs that are written.
+const prefix = "trained-"
+
 type options struct {
-	ulrl, dir, models, seeds string
-	threads                  int
+	ulrl, dir, models, seed string
+	threads                 int
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.ulrl, "ulrl", "build/ulrl", "the binary")
 	flag.StringVar(&o.dir, "dir", "", "where the runs go; a temporary folder where it is empty")
-	flag.StringVar(&o.models, "models", "models/sweep", "the models, which are trained if they are not there")
-	flag.StringVar(&o.seeds, "seeds", "0", "seeds")
+	flag.StringVar(&o.models, "models", "models/table", "the models, NAME-SEED each, as make attacks leaves them")
+	flag.StringVar(&o.seed, "seed", "0", "seed")
 	flag.IntVar(&o.threads, "threads", 2, "threads of each run of those one by one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -52,53 +54,58 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		defer func() { _ = os.RemoveAll(dir) }()
 		o.dir = dir
 	}
-	args := []string{"sweep"}
-	for _, file := range config.Builtins() {
-		if file != "base.yaml" && file != "ftrojan.yaml" { // the thirteenth
-			args = append(args, file)
-		}
-	}
-	args = append(args, "--seeds", o.seeds, "--models", o.models, "--out")
-	if _, err := o.command(ctx, append(args, filepath.Join(o.dir, "models"))); err != nil {
-		return err
-	}
-	together := filepath.Join(o.dir, "sweep")
-	wall, err := o.command(ctx, append(args, together))
+	configs, err := o.configs()
 	if err != nil {
 		return err
 	}
-	_, plan, err := sweep.ReadStore(together)
+	args := append([]string{"sweep"}, configs...)
+	wall, err := o.command(ctx, append(args, "--seeds", o.seed, "--out", filepath.Join(o.dir, "sweep")))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "| run | one by one, %d threads, s |\n|---|---|\n", o.threads)
 	var sum time.Duration
-	for _, job := range plan.Jobs {
-		if job.Kind == sweep.KindAttack {
-			continue
-		}
+	for _, file := range configs {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), prefix), ".yaml")
 		took, err := o.command(ctx, []string{
-			"run", "-c", job.Name + ".yaml", "--set", "seed=" + strconv.FormatUint(job.Seed, 10), "--set", "threads=" + strconv.Itoa(o.threads),
-			"--set", "attack.output=" + model(plan, job), "--set", "output=" + filepath.Join(o.dir, "alone", job.ID),
+			"run", "-c", file, "--set", "seed=" + o.seed, "--set", "threads=" + strconv.Itoa(o.threads),
+			"--set", "output=" + filepath.Join(o.dir, "alone", name),
 		})
 		if err != nil {
 			return err
 		}
 		sum += took
-		fmt.Fprintf(out, "| %s, seed %d | %.1f |\n", job.Name, job.Seed, took.Seconds())
+		fmt.Fprintf(out, "| %s | %.1f |\n", name, took.Seconds())
 	}
 	fmt.Fprintf(out, "| all | %.1f |\n\nThe sweep took %.1f s, %.2f times that.\n", sum.Seconds(), wall.Seconds(), wall.Seconds()/sum.Seconds())
 	return nil
 }
 
-// model is the folder of the model that a job cleans.
-func model(p *sweep.Plan, job *sweep.Job) string {
-	for _, j := range p.Jobs {
-		if j.ID == job.Needs {
-			return j.Dir
-		}
+// configs writes one for each attack but the thirteenth, which names its model.
+func (o options) configs() ([]string, error) {
+	models, err := filepath.Abs(o.models)
+	if err != nil {
+		return nil, err
 	}
-	return ""
+	var files []string
+	for _, builtin := range config.Builtins() {
+		name := strings.TrimSuffix(builtin, ".yaml")
+		if name == "base" || name == "ftrojan" {
+			continue
+		}
+		folder := filepath.Join(models, name+"-"+o.seed)
+		model := filepath.Join(folder, config.BackdooredFile)
+		if _, err := os.Stat(model); err != nil {
+			return nil, fmt.Errorf("%w: make attacks trains it", err)
+		}
+		file := filepath.Join(o.dir, prefix+builtin) // of its own name: it would extend itself
+		text := fmt.Sprintf("extends: %s\nmodel: {path: %q}\nattack: {output: %q}\n", builtin, model, folder)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
 }
 
 // command times one call of ulrl.
