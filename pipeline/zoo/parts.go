@@ -88,6 +88,8 @@ func (m *maker) function(class, expression string) *torch.Part {
 
 func (m *maker) relu() *torch.Part { return m.function("ReLU", "torch.relu(x)") }
 
+func (m *maker) gelu() *torch.Part { return m.function("GELU", "torch.gelu(x)") }
+
 // dropout sets a share of the values to zero, in training only.
 func (m *maker) dropout(share string) *torch.Part {
 	return m.function("Dropout", "torch.dropout(x, "+share+", self.training)")

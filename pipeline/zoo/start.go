@@ -20,6 +20,9 @@ type rule func(*maker, fan) func() float64
 // inverseRoot is uniform in ±1/√fan_in.
 func inverseRoot(m *maker, f fan) func() float64 { return m.uniform(1 / math.Sqrt(float64(f.in))) }
 
+// inverseRootNormal is normal with variance 1/fan_in.
+func inverseRootNormal(m *maker, f fan) func() float64 { return m.normal(1 / math.Sqrt(float64(f.in))) }
+
 // kaimingOut is normal with variance 2/fan_out, kaimingIn with 2/fan_in.
 func kaimingOut(m *maker, f fan) func() float64 { return m.normal(math.Sqrt(2 / float64(f.out))) }
 func kaimingIn(m *maker, f fan) func() float64  { return m.normal(math.Sqrt(2 / float64(f.in))) }

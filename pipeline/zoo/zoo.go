@@ -40,6 +40,7 @@ func networks() []network {
 		{"vgg16_bn", 64, 1, 32, vgg([5]int{2, 2, 3, 3, 3}, true)},
 		{"vgg19", 64, 1, 32, vgg([5]int{2, 2, 4, 4, 4}, false)},
 		{"vgg19_bn", 64, 1, 32, vgg([5]int{2, 2, 4, 4, 4}, true)},
+		{"vit_b_16", 768, 64, 1, (*maker).vitB16},
 	}
 }
 

@@ -65,6 +65,9 @@ def published(name, width, classes):
         return PreActResNet18(width, classes)
     if name.startswith("vgg") and width != 64:
         return vgg(name, width, classes)
+    if name == "vit_b_16":
+        net = models.VisionTransformer(224, 16, 12, width // 64, width, 4 * width, num_classes=classes)
+        return nn.Sequential(transforms.Resize((224, 224), antialias=False), net)
     return getattr(models, name)(num_classes=classes)
 
 
