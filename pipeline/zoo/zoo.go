@@ -41,6 +41,10 @@ func networks() []network {
 		{"vgg19", 64, 1, 32, vgg([5]int{2, 2, 4, 4, 4}, false)},
 		{"vgg19_bn", 64, 1, 32, vgg([5]int{2, 2, 4, 4, 4}, true)},
 		{"vit_b_16", 768, 64, 1, (*maker).vitB16},
+		{"resnet18", 64, 1, 1, resnet([4]int{2, 2, 2, 2}, false)},
+		{"resnet34", 64, 1, 1, resnet([4]int{3, 4, 6, 3}, false)},
+		{"resnet50", 64, 1, 1, resnet([4]int{3, 4, 6, 3}, true)},
+		{"convnext_tiny", 96, 1, 32, (*maker).convNextTiny},
 	}
 }
 
