@@ -95,6 +95,31 @@ func (m *maker) dropout(share string) *torch.Part {
 	return m.function("Dropout", "torch.dropout(x, "+share+", self.training)")
 }
 
+// convNorm is a convolution, its normalisation and perhaps an activation.
+func (m *maker) convNorm(c convolution, norm *torch.Part, activation ...*torch.Part) *torch.Part {
+	return m.sequence(append([]*torch.Part{m.convolve(c), norm}, activation...)...)
+}
+
+// squeeze is squeeze-and-excitation (arXiv 1709.01507): channels are weighed by
+// what the whole image says of them. The functions are TorchScript's names.
+func (m *maker) squeeze(channels, squeezed int, activation, gate string) *torch.Part {
+	return m.b.Part("SqueezeExcitation").
+		Child("fc1", m.convolve(convolution{in: channels, out: squeezed, kernel: 1, stride: 1, bias: true})).
+		Child("fc2", m.convolve(convolution{in: squeezed, out: channels, kernel: 1, stride: 1, bias: true})).
+		Define(render(`
+def forward(self, x):
+    y = self.fc1.forward(torch.adaptive_avg_pool2d(x, [1, 1]))
+    return GATE(self.fc2.forward(ACTIVATION(y))) * x
+`, "GATE", gate, "ACTIVATION", activation))
+}
+
+// pooledClassifier is the forward of a network of features and a classifier.
+const pooledClassifier = `
+def forward(self, x):
+    x = torch.adaptive_avg_pool2d(self.features.forward(x), [1, 1])
+    return self.classifier.forward(torch.flatten(x, 1))
+`
+
 // named is a part and the name it has in its parent.
 type named struct {
 	name string

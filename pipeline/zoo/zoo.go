@@ -45,6 +45,7 @@ func networks() []network {
 		{"resnet34", 64, 1, 1, resnet([4]int{3, 4, 6, 3}, false)},
 		{"resnet50", 64, 1, 1, resnet([4]int{3, 4, 6, 3}, true)},
 		{"convnext_tiny", 96, 1, 32, (*maker).convNextTiny},
+		{"mobilenet_v3_large", 16, 8, 1, (*maker).mobileNetV3Large},
 	}
 }
 
