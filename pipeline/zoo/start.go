@@ -20,6 +20,9 @@ type rule func(*maker, fan) func() float64
 // inverseRoot is uniform in ±1/√fan_in.
 func inverseRoot(m *maker, f fan) func() float64 { return m.uniform(1 / math.Sqrt(float64(f.in))) }
 
+// inverseRootOut is uniform in ±1/√fan_out.
+func inverseRootOut(m *maker, f fan) func() float64 { return m.uniform(1 / math.Sqrt(float64(f.out))) }
+
 // inverseRootNormal is normal with variance 1/fan_in.
 func inverseRootNormal(m *maker, f fan) func() float64 { return m.normal(1 / math.Sqrt(float64(f.in))) }
 

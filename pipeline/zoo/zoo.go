@@ -46,6 +46,10 @@ func networks() []network {
 		{"resnet50", 64, 1, 1, resnet([4]int{3, 4, 6, 3}, true)},
 		{"convnext_tiny", 96, 1, 32, (*maker).convNextTiny},
 		{"mobilenet_v3_large", 16, 8, 1, (*maker).mobileNetV3Large},
+		{"efficientnet_b0", 32, 0, 1, efficientNet(compound{1, 1, "0.2"})},
+		{"efficientnet_b3", 40, 0, 1, efficientNet(compound{1.2, 1.4, "0.3"})},
+		{"densenet121", 64, 2, 29, denseNet([4]int{6, 12, 24, 16})},
+		{"densenet161", 96, 2, 29, denseNet([4]int{6, 12, 36, 24})},
 	}
 }
 
