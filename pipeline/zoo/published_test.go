@@ -66,9 +66,15 @@ func (c *checker) check(t *testing.T, path string, spec Spec) string {
 func TestNetworksEqualThePublishedOnes(t *testing.T) {
 	published := newChecker(t)
 	small := map[string]int{"vgg16": 8, "vgg16_bn": 8, "vgg19": 8} // these are large; vgg19_bn speaks for them
+	var specs []Spec
 	for _, n := range networks() {
-		t.Run(n.name, func(t *testing.T) {
-			spec := Spec{Name: n.name, Width: cmp.Or(small[n.name], n.width), Channels: 3, Classes: 10, Seed: 1}
+		specs = append(specs, Spec{Name: n.name, Width: cmp.Or(small[n.name], n.width)})
+	}
+	specs = append(specs,
+		Spec{Name: "vit_b_16", Width: 128}, Spec{Name: "mobilenet_v3_large", Width: 24}, Spec{Name: "densenet121", Width: 12})
+	for _, spec := range specs {
+		spec.Channels, spec.Classes, spec.Seed = 3, 10, 1
+		t.Run(spec.Name+"-"+itoa(spec.Width), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "network.pt")
 			save(t, path, spec)
 			if answer := published.check(t, path, spec); answer != "ok" {

@@ -52,12 +52,19 @@ class PreActResNet18(nn.Module):
 def vgg(name, width, classes):
     layers = cfgs[{"vgg16": "D", "vgg19": "E"}[name[:5]]]
     layers = [v if v == "M" else v * width // 64 for v in layers]
-    net = models.VGG(nn.Identity(), num_classes=classes, init_weights=False)
-    net.features = make_layers(layers, batch_norm=name.endswith("_bn"))
+    net = models.VGG(make_layers(layers, batch_norm=name.endswith("_bn")), num_classes=classes)
     sizes = [8 * width * 49, 64 * width, 64 * width, classes]
     for i, place in enumerate((0, 3, 6)):
-        net.classifier[place] = nn.Linear(sizes[i], sizes[i + 1])
+        layer = net.classifier[place] = nn.Linear(sizes[i], sizes[i + 1])
+        nn.init.normal_(layer.weight, 0, 0.01)
+        nn.init.zeros_(layer.bias)
     return net
+
+
+def vit(width, classes):
+    net = models.VisionTransformer(224, 16, 12, width // 64, width, 4 * width, num_classes=classes)
+    net.heads.head = nn.Linear(width, classes)
+    return nn.Sequential(transforms.Resize((224, 224), antialias=False), net)
 
 
 def published(name, width, classes):
@@ -66,9 +73,25 @@ def published(name, width, classes):
     if name.startswith("vgg") and width != 64:
         return vgg(name, width, classes)
     if name == "vit_b_16":
-        net = models.VisionTransformer(224, 16, 12, width // 64, width, 4 * width, num_classes=classes)
-        return nn.Sequential(transforms.Resize((224, 224), antialias=False), net)
+        return vit(width, classes)
+    if name == "mobilenet_v3_large":
+        return models.mobilenet_v3_large(num_classes=classes, width_mult=width / 16)
+    if name == "densenet121":
+        return models.DenseNet(width // 2, (6, 12, 24, 16), width, num_classes=classes)
     return getattr(models, name)(num_classes=classes)
+
+
+def same_start(name, ours, theirs):
+    """Holds one draw against another: constant or not, spread, uniform or normal."""
+    if theirs.min() == theirs.max():
+        assert torch.equal(ours, theirs), f"{name} does not start constant at {theirs.max():g}"
+        return
+    n = ours.numel()
+    ratio = (ours.square().mean() / theirs.square().mean()).sqrt().item()
+    assert abs(ratio - 1) < 6 / n**0.5, f"{name} starts {ratio:g} times as wide"
+    if n >= 1000:
+        uniform = [(t.abs().max() < 2 * t.square().mean().sqrt()).item() for t in (ours, theirs)]
+        assert uniform[0] == uniform[1], f"{name} starts {'uniform' if uniform[0] else 'normal'}"
 
 
 def shake(net):
@@ -92,6 +115,7 @@ def same(what, ours, theirs):
 @torch.no_grad()
 def check(path, name, width, classes):
     ours = torch.jit.load(path)
+    torch.manual_seed(4)
     theirs = published(name, width, classes)
     assert ours.training, "not in training mode"
     ours_keys, theirs_keys = list(ours.state_dict()), list(theirs.state_dict())
@@ -99,6 +123,8 @@ def check(path, name, width, classes):
         assert a == b, f"the state dict has {a} for {b}"
     params = [n for n, _ in ours.named_parameters()]
     assert params == [n for n, _ in theirs.named_parameters()], "other parameters"
+    for (n, p), q in zip(ours.named_parameters(), theirs.parameters()):
+        same_start(n, p, q)
     shake(ours)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
