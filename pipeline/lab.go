@@ -42,10 +42,11 @@ func newNetwork(ctx context.Context, l *attack.Lab, seed uint64) (*torch.Module,
 	var m *torch.Module
 	err := l.Dev.Do(ctx, func(s *torch.Scope) error {
 		made, err := zoo.New(s, zoo.Spec{
-			Name: arch.Name, Width: arch.Width, Channels: l.Set.C, Classes: len(l.Set.Classes), Seed: seed,
+			Name: arch.Name, Width: arch.Width, Channels: l.Set.C, Classes: len(l.Set.Classes),
+			Side: min(l.Set.H, l.Set.W), Seed: seed,
 		})
 		if err != nil {
-			return fmt.Errorf("make the network %s: %w", arch.Name, err)
+			return fmt.Errorf("make the network of attack.arch: %w", err)
 		}
 		if m, err = made.CopyTo(l.Keep); err != nil {
 			return err

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# What some tests need beyond the build: Fashion-MNIST and a Python with torch.
-# Where they cannot be had, those tests are skipped and say so.
+# What some tests need beyond the build: Fashion-MNIST and a Python with torch
+# and torchvision. Where they cannot be had, those tests are skipped and say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/apt.sh
 source scripts/apt.sh
 
 scripts/fashion-mnist.sh || true
+# One Python must have both: torchvision is what our networks are held against.
 for python in "${PYTHON:-}" python3 /usr/bin/python3; do
-  if [[ -n $python ]] && $python -c 'import torch' 2>/dev/null; then
+  if [[ -n $python ]] && $python -c 'import torch, torchvision' 2>/dev/null; then
     exit 0
   fi
 done
-apt_install python3-torch || echo "no Python with torch: the test that loads a cleaned model with it is skipped" >&2
+apt_install python3-torch || echo "no Python with torch: the tests that load models with it are skipped" >&2
+apt_install python3-torchvision || echo "no Python with torchvision: the test that compares the networks with it is skipped" >&2

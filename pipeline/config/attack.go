@@ -184,10 +184,10 @@ type CleanModel struct {
 
 // Arch is the network that the attack trains.
 type Arch struct {
-	// Name is the architecture.
-	Name string `mapstructure:"name" validate:"oneof=preactresnet18"`
-	// Width is the channels of the first stage; the full network has 64.
-	Width int `mapstructure:"width" validate:"gte=1,lte=1024"`
+	// Name is the architecture, one of zoo.Names.
+	Name string `mapstructure:"name" validate:"oneof=preactresnet18 vgg16 vgg16_bn vgg19 vgg19_bn vit_b_16 resnet18 resnet34 resnet50 convnext_tiny mobilenet_v3_large efficientnet_b0 efficientnet_b3 densenet121 densenet161"`
+	// Width is the channels of the first stage, of vit_b_16 the embedding; 0: as published.
+	Width int `mapstructure:"width" validate:"gte=0,lte=1024"`
 }
 
 // Training is the schedule of poisoned training with SGD.

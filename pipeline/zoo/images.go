@@ -2,8 +2,6 @@ package zoo
 
 import (
 	"fmt"
-	"math"
-	"math/rand/v2"
 
 	torch "ulrl/torchbridge"
 )
@@ -22,7 +20,7 @@ type ImageNet struct {
 // in its middle, so that what it paints hangs together. Its last layer is
 // linear. The part belongs to b's module.
 func Painter(b *torch.Builder, s *torch.Scope, n ImageNet) *torch.Part {
-	m := &maker{b: b, s: s, rng: rand.New(rand.NewPCG(n.Seed, 0x7061696e74))}
+	m := newMaker(b, s, n.Seed, 0x7061696e74)
 	return b.Part("Painter").
 		Child("down1", m.normed(n.In, n.Width, 1)).
 		Child("down2", m.normed(n.Width, 2*n.Width, 2)).
@@ -40,7 +38,7 @@ def forward(self, x):
 
 // Reader makes a network that reads N×Out values off N×In×H×W images.
 func Reader(b *torch.Builder, s *torch.Scope, n ImageNet) *torch.Part {
-	m := &maker{b: b, s: s, rng: rand.New(rand.NewPCG(n.Seed, 0x72656164))}
+	m := newMaker(b, s, n.Seed, 0x72656164)
 	return b.Part("Reader").
 		Child("conv1", m.normed(n.In, n.Width, 1)).
 		Child("conv2", m.normed(n.Width, 2*n.Width, 2)).
@@ -65,14 +63,7 @@ def forward(self, x):
 `)
 }
 
-// convBias is a 3×3 convolution with bias and PyTorch's default weights.
+// convBias is a 3×3 convolution with bias.
 func (m *maker) convBias(in, out, stride int) *torch.Part {
-	bound := 1 / math.Sqrt(float64(in*9))
-	return m.b.Part("Conv2d").
-		Parameter("weight", m.uniform(bound, out, in, 3, 3)).
-		Parameter("bias", m.uniform(bound, out)).
-		Define(render(`
-def forward(self, x):
-    return torch.conv2d(x, self.weight, self.bias, [STRIDE, STRIDE], [1, 1])
-`, "STRIDE", stride))
+	return m.convolve(convolution{in: in, out: out, kernel: 3, stride: stride, padding: 1, bias: true})
 }

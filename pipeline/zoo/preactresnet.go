@@ -1,11 +1,6 @@
 package zoo
 
-import (
-	"strconv"
-	"strings"
-
-	torch "ulrl/torchbridge"
-)
+import torch "ulrl/torchbridge"
 
 // preActResNet18 is the pre-activation ResNet of He et al. (arXiv 1603.05027)
 // in its form for small images, as the field's backdoor benchmarks use it: no
@@ -53,17 +48,3 @@ def forward(self, x):
     return out + shortcut
 `, "SHORTCUT", shortcut))
 }
-
-// render replaces names in TorchScript source: render(text, "STRIDE", 2, ...).
-func render(source string, pairs ...any) string {
-	for i := 0; i < len(pairs); i += 2 {
-		value, ok := pairs[i+1].(string)
-		if !ok {
-			value = itoa(pairs[i+1].(int))
-		}
-		source = strings.ReplaceAll(source, pairs[i].(string), value)
-	}
-	return source
-}
-
-func itoa(n int) string { return strconv.Itoa(n) }

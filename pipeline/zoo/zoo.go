@@ -1,12 +1,14 @@
 // Package zoo makes untrained networks as TorchScript modules, without Python.
-// Parameter names are those of the published PyTorch definitions, so that
-// state dicts can be exchanged; initial weights are PyTorch's defaults, drawn
-// from a seed by our own generator, hence equal under every libtorch.
+// Parameter and buffer names, and their order, are those of the published
+// PyTorch definitions (torchvision's, where it has the network), so that state
+// dicts can be exchanged. Initial weights follow the published rule of each
+// architecture, drawn from a seed by our own generator, hence equal under
+// every libtorch.
 package zoo
 
 import (
-	"math"
 	"math/rand/v2"
+	"strings"
 
 	"ulrl/pipeline/fault"
 	torch "ulrl/torchbridge"
@@ -14,22 +16,91 @@ import (
 
 // Spec is a network to make.
 type Spec struct {
-	Name     string // "preactresnet18"
-	Width    int    // channels of the first stage; the published network has 64
-	Channels int    // of the input images
+	Name     string // one of Names
+	Width    int    // channels of the first stage, of a transformer the embedding; 0: as published
+	Channels int    // of the input images, 1 or 3
 	Classes  int
+	Side     int // the smaller side of the input images in pixels; 0: unknown, not checked
 	Seed     uint64
 }
 
-// New makes a network; it belongs to s and is in training mode.
-func New(s *torch.Scope, spec Spec) (*torch.Module, error) {
-	maker := &maker{b: torch.NewBuilder(s), s: s, rng: rand.New(rand.NewPCG(spec.Seed, 0x7a6f6f))}
-	switch spec.Name {
-	case "preactresnet18":
-		return maker.b.Finish(maker.preActResNet18(spec))
-	default:
-		return nil, fault.Misuse("no network named %q; there is: preactresnet18", spec.Name)
+// network is an architecture and what it can be made like.
+type network struct {
+	name  string
+	width int // as published
+	step  int // widths are its multiples; 0: only the published one
+	side  int // of the smallest image that the network does not pool away
+	make  func(*maker, Spec) *torch.Part
+}
+
+func networks() []network {
+	return []network{
+		{"preactresnet18", 64, 1, 1, (*maker).preActResNet18},
+		{"vgg16", 64, 1, 32, vgg([5]int{2, 2, 3, 3, 3}, false)},
+		{"vgg16_bn", 64, 1, 32, vgg([5]int{2, 2, 3, 3, 3}, true)},
+		{"vgg19", 64, 1, 32, vgg([5]int{2, 2, 4, 4, 4}, false)},
+		{"vgg19_bn", 64, 1, 32, vgg([5]int{2, 2, 4, 4, 4}, true)},
+		{"vit_b_16", 768, 64, 1, (*maker).vitB16},
+		{"resnet18", 64, 1, 1, resnet([4]int{2, 2, 2, 2}, false)},
+		{"resnet34", 64, 1, 1, resnet([4]int{3, 4, 6, 3}, false)},
+		{"resnet50", 64, 1, 1, resnet([4]int{3, 4, 6, 3}, true)},
+		{"convnext_tiny", 96, 1, 32, (*maker).convNextTiny},
+		{"mobilenet_v3_large", 16, 8, 1, (*maker).mobileNetV3Large},
+		{"efficientnet_b0", 32, 0, 1, efficientNet(compound{1, 1, "0.2"})},
+		{"efficientnet_b3", 40, 0, 1, efficientNet(compound{1.2, 1.4, "0.3"})},
+		{"densenet121", 64, 2, 29, denseNet([4]int{6, 12, 24, 16})},
+		{"densenet161", 96, 2, 29, denseNet([4]int{6, 12, 36, 24})},
 	}
+}
+
+// Names lists the networks that New makes.
+func Names() []string {
+	var names []string
+	for _, n := range networks() {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// New makes a network; it belongs to s and is in training mode. A spec that no
+// network answers to is the user's to mend.
+func New(s *torch.Scope, spec Spec) (*torch.Module, error) {
+	n, err := find(&spec)
+	if err != nil {
+		return nil, err
+	}
+	m := newMaker(torch.NewBuilder(s), s, spec.Seed, 0x7a6f6f)
+	return m.b.Finish(n.make(m, spec))
+}
+
+// find is the network that a spec names; it sets the published width for 0.
+func find(spec *Spec) (network, error) {
+	for _, n := range networks() {
+		if n.name != spec.Name {
+			continue
+		}
+		if spec.Width == 0 {
+			spec.Width = n.width
+		}
+		return n, n.check(*spec)
+	}
+	return network{}, fault.Misuse("no network named %q; there is: %s", spec.Name, strings.Join(Names(), ", "))
+}
+
+func (n network) check(spec Spec) error {
+	switch {
+	case n.step == 0 && spec.Width != n.width:
+		return fault.Misuse("%s comes in its published width only: width %d, or 0, not %d", n.name, n.width, spec.Width)
+	case n.step > 0 && (spec.Width < 1 || spec.Width%n.step != 0):
+		return fault.Misuse("%s cannot have the width %d: a multiple of %d, or 0 for the published %d", n.name, spec.Width, n.step, n.width)
+	case spec.Side > 0 && spec.Side < n.side:
+		return fault.Misuse("%s takes images of at least %d×%d pixels, the smaller side of these has %d: use larger images or another network", n.name, n.side, n.side, spec.Side)
+	case spec.Channels != 1 && spec.Channels != 3:
+		return fault.Misuse("%s takes images of 1 or 3 channels, not %d", n.name, spec.Channels)
+	case spec.Classes < 2:
+		return fault.Misuse("%s tells at least 2 classes apart, not %d", n.name, spec.Classes)
+	}
+	return nil
 }
 
 // maker holds what every part of a network needs.
@@ -37,66 +108,13 @@ type maker struct {
 	b   *torch.Builder
 	s   *torch.Scope
 	rng *rand.Rand
+	// convs and linears say how such layers start.
+	convs, linears start
 }
 
-// uniform draws from ±bound.
-func (m *maker) uniform(bound float64, shape ...int) *torch.Tensor {
-	n := 1
-	for _, extent := range shape {
-		n *= extent
+func newMaker(b *torch.Builder, s *torch.Scope, seed, stream uint64) *maker {
+	return &maker{
+		b: b, s: s, rng: rand.New(rand.NewPCG(seed, stream)),
+		convs: start{inverseRoot, inverseRoot}, linears: start{inverseRoot, inverseRoot},
 	}
-	values := make([]float32, n)
-	for i := range values {
-		values[i] = float32((2*m.rng.Float64() - 1) * bound)
-	}
-	return torch.From(m.s, values, shape...)
-}
-
-// conv is a convolution without bias; PyTorch's default weights are uniform in
-// ±1/√fan_in.
-func (m *maker) conv(in, out, kernel, stride, padding int) *torch.Part {
-	bound := 1 / math.Sqrt(float64(in*kernel*kernel))
-	return m.b.Part("Conv2d").
-		Parameter("weight", m.uniform(bound, out, in, kernel, kernel)).
-		Define(render(`
-def forward(self, x):
-    return torch.conv2d(x, self.weight, None, [STRIDE, STRIDE], [PADDING, PADDING])
-`, "STRIDE", stride, "PADDING", padding))
-}
-
-func (m *maker) linear(in, out int) *torch.Part {
-	bound := 1 / math.Sqrt(float64(in))
-	return m.b.Part("Linear").
-		Parameter("weight", m.uniform(bound, out, in)).
-		Parameter("bias", m.uniform(bound, out)).
-		Define(`
-def forward(self, x):
-    return torch.linear(x, self.weight, self.bias)
-`)
-}
-
-func (m *maker) batchNorm(channels int) *torch.Part {
-	return m.b.Part("BatchNorm2d").
-		Parameter("weight", m.s.Full(1, torch.Float32, channels)).
-		Parameter("bias", m.s.Full(0, torch.Float32, channels)).
-		Buffer("running_mean", m.s.Full(0, torch.Float32, channels)).
-		Buffer("running_var", m.s.Full(1, torch.Float32, channels)).
-		Buffer("num_batches_tracked", m.s.Full(0, torch.Int64)).
-		Define(`
-def forward(self, x):
-    if self.training:
-        self.num_batches_tracked.add_(1)
-    return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training, 0.1, 1e-05, True)
-`)
-}
-
-// sequence calls its parts in order; they are named "0", "1" and so on.
-func (m *maker) sequence(parts ...*torch.Part) *torch.Part {
-	p := m.b.Part("Sequential")
-	source := "\ndef forward(self, x):\n"
-	for i, part := range parts {
-		p.Child(itoa(i), part)
-		source += `    x = getattr(self, "` + itoa(i) + `").forward(x)` + "\n"
-	}
-	return p.Define(source + "    return x\n")
 }
