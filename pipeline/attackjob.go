@@ -57,8 +57,8 @@ type AttackResult struct {
 // Attack trains the backdoored model that c describes and writes it with its
 // description to c.Attack.Output.
 func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*AttackResult, error) {
-	if c.Attack.Name == config.AttackNone {
-		return nil, fault.Misuse("attack.name is none: name an attack in the config, such as badnets")
+	if !c.Attack.Makes() {
+		return nil, fault.Misuse("attack.name is %s: name an attack in the config, such as badnets", c.Attack.Name)
 	}
 	path := filepath.Join(c.Attack.Output, config.BackdooredFile)
 	if _, err := os.Stat(path); err == nil && !o.Force {
@@ -94,7 +94,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	if err := attack.CheckTarget(c.Attack, set); err != nil {
 		return nil, err
 	}
-	g, err := newGauge(env, dev, c, d, set)
+	g, err := newGauge(ctx, env, dev, c, d, set)
 	if err != nil {
 		return nil, err
 	}

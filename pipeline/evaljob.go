@@ -39,7 +39,7 @@ func Eval(ctx context.Context, c *config.Config, env Env, path string) (*EvalRes
 	}
 	keep := dev.NewScope()
 	defer keep.Close()
-	g, err := newGauge(env, dev, c, d, nil)
+	g, err := newGauge(ctx, env, dev, c, d, nil)
 	if err != nil {
 		return nil, err
 	}

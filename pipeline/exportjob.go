@@ -18,8 +18,8 @@ type ExportResult struct {
 // ExportImages writes the test set with c's trigger on every image to a folder,
 // dir/<true class>/<index>.png.
 func ExportImages(ctx context.Context, c *config.Config, env Env, dir string) (*ExportResult, error) {
-	if c.Attack.Name == config.AttackNone {
-		return nil, fault.Misuse("attack.name is none: there is no trigger to put on images")
+	if !c.Attack.Makes() {
+		return nil, fault.Misuse("attack.name is %s: there is no trigger to put on images", c.Attack.Name)
 	}
 	dev, err := openDevice(env, c)
 	if err != nil {

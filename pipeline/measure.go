@@ -23,8 +23,8 @@ type gauge struct {
 	dev       *torch.Device
 	clean     *dataset.Set
 	on        string        // what clean is
-	trigger   *torch.Module // nil where none is known
-	victims   *dataset.Set  // the images that get it
+	trigger   *torch.Module // nil where none is known, or victims have it already
+	victims   *dataset.Set  // the images that get it; nil where there are none
 	goals     []int64       // the labels that they are then to get
 	batch     int
 	normalise dataset.Normalisation
@@ -32,26 +32,31 @@ type gauge struct {
 
 // newGauge measures on the test set, or where there is none on the fallback.
 // Its trigger is to be set, if there is one.
-func newGauge(env Env, dev *torch.Device, c *config.Config, d images, fallback *dataset.Set) (*gauge, error) {
+func newGauge(ctx context.Context, env Env, dev *torch.Device, c *config.Config, d images, fallback *dataset.Set) (*gauge, error) {
 	g := &gauge{env: env, dev: dev, clean: d.test, on: "test", batch: c.Eval.BatchSize, normalise: d.normalise}
 	if g.clean == nil {
 		g.clean, g.on = fallback, "clean samples"
 	}
-	if c.Attack.Name == config.AttackNone {
+	var err error
+	switch c.Attack.Name {
+	case config.AttackNone:
 		return g, nil
+	case config.AttackRecorded:
+		g.victims, g.goals, err = dataset.ReadListed(ctx, c.Attack.Images, g.clean)
+		return g, err
 	}
 	if err := attack.CheckTarget(c.Attack, g.clean); err != nil {
 		return nil, err
 	}
-	var err error
 	g.victims, g.goals, err = attack.Victims(g.clean, c.Attack)
 	return g, err
 }
 
 // openTrigger is the trigger in the attack's folder, or else the one that the
-// config describes; nil where it names none. It belongs to keep.
+// config describes; nil where it names none, or only images that have it. It
+// belongs to keep.
 func openTrigger(ctx context.Context, env Env, dev *torch.Device, keep *torch.Scope, c *config.Config, set *dataset.Set, n dataset.Normalisation) (*torch.Module, error) {
-	if c.Attack.Name == config.AttackNone {
+	if !c.Attack.Makes() {
 		return nil, nil
 	}
 	path := filepath.Join(c.Attack.Output, FileTrigger)
@@ -108,7 +113,7 @@ func (g *gauge) loader(set *dataset.Set) *dataset.Loader {
 func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metrics.Scores, error) {
 	scores := metrics.Scores{MeasuredOn: g.on}
 	sets := []*dataset.Set{g.clean}
-	if g.trigger != nil {
+	if g.victims != nil {
 		sets = append(sets, g.victims)
 	}
 	steps := 0
@@ -128,7 +133,7 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 			clean.Add(predicted, g.clean.Labels[at:])
 			g.env.Progress.Step("")
 		})
-		if err != nil || g.trigger == nil {
+		if err != nil || g.victims == nil {
 			scores.ACC, scores.CleanImages = clean.Share(), clean.Total
 			return err
 		}

@@ -146,7 +146,7 @@ func (r *run) load(ctx context.Context) error {
 			r.warn(fmt.Sprintf("no clean sample of class %d (%s): relearning cannot keep its accuracy; draw more, or set clean.balanced", class, r.clean.Classes[class]))
 		}
 	}
-	if r.gauge, err = newGauge(r.env, r.dev, r.c, r.data, r.clean); err != nil {
+	if r.gauge, err = newGauge(ctx, r.env, r.dev, r.c, r.data, r.clean); err != nil {
 		return err
 	}
 	if r.gauge.trigger, err = openTrigger(ctx, r.env, r.dev, r.keep, r.c, r.clean, r.data.normalise); err != nil {

@@ -14,15 +14,17 @@ import (
 
 // What the commands know of package pipeline.
 type (
-	environment  = pipeline.Env
-	attackResult = pipeline.AttackResult
-	evalResult   = pipeline.EvalResult
-	inspection   = pipeline.Inspection
-	makeOptions  = pipeline.AttackOptions
-	exportResult = pipeline.ExportResult
-	layerInfo    = pipeline.LayerInfo
-	diagnosis    = pipeline.DoctorReport
-	check        = pipeline.Check
+	environment   = pipeline.Env
+	attackResult  = pipeline.AttackResult
+	evalResult    = pipeline.EvalResult
+	inspection    = pipeline.Inspection
+	makeOptions   = pipeline.AttackOptions
+	exportResult  = pipeline.ExportResult
+	importResult  = pipeline.ImportResult
+	importOptions = pipeline.ImportOptions
+	layerInfo     = pipeline.LayerInfo
+	diagnosis     = pipeline.DoctorReport
+	check         = pipeline.Check
 )
 
 // engine is what the commands ask of package pipeline and of the torch library;
@@ -34,6 +36,8 @@ type engine struct {
 	export  func(ctx context.Context, c *config.Config, env environment, dir string) (*exportResult, error)
 	eval    func(ctx context.Context, c *config.Config, env environment, model string) (*evalResult, error)
 	inspect func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error)
+	imports func(ctx context.Context, env environment, record string, o importOptions) (*importResult, error)
+	defense func(ctx context.Context, env environment, model, record, file string) (string, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
 }
 
@@ -49,7 +53,10 @@ func torchEngine() engine {
 		inspect: func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error) {
 			return pipeline.Inspect(ctx, path, env, pipeline.InspectOptions{Classes: o.Classes, Shape: o.Input})
 		},
-		doctor: pipeline.Doctor,
+		export:  pipeline.ExportImages,
+		imports: pipeline.Import,
+		defense: pipeline.ExportDefense,
+		doctor:  pipeline.Doctor,
 	}
 }
 

@@ -3,10 +3,13 @@ package config
 // Attack is the backdoor: how a model is poisoned, and the trigger that measures
 // the attack's success.
 type Attack struct {
-	// Name is none (no trigger is known) or an attack.
-	Name string `mapstructure:"name" validate:"oneof=none badnets blended blind bpp ftrojan inputaware lc lf lira sig ssba trojannn wanet"`
+	// Name is none (no trigger is known), recorded (triggered images are there) or
+	// an attack.
+	Name string `mapstructure:"name" validate:"oneof=none recorded badnets blended blind bpp ftrojan inputaware lc lf lira sig ssba trojannn wanet"`
 	// Output is the folder that the attack writes.
 	Output string `mapstructure:"output" validate:"required"`
+	// Images is the folder of triggered images of recorded.
+	Images string `mapstructure:"images"`
 	// Target is the class that the trigger leads to, from 0.
 	Target int `mapstructure:"target" validate:"gte=0"`
 	// LabelMode is all2one (every class to Target) or all2all (each to the next,
@@ -37,6 +40,13 @@ type Attack struct {
 
 // AttackNone is the value of Attack.Name where no trigger is known.
 const AttackNone = "none"
+
+// AttackRecorded is the value of Attack.Name where no trigger is known but images
+// with it are.
+const AttackRecorded = "recorded"
+
+// Makes says whether there is an attack that can make a model.
+func (a Attack) Makes() bool { return a.Name != AttackNone && a.Name != AttackRecorded }
 
 // Trigger is the patch of badnets, blind and trojannn, in pixels of the image before normalisation.
 type Trigger struct {

@@ -20,6 +20,7 @@ func (c *Config) pathKeys() []pathKey {
 		{"data.test_labels", &c.Data.TestLabels},
 		{"model.path", &c.Model.Path},
 		{"attack.output", &c.Attack.Output},
+		{"attack.images", &c.Attack.Images},
 		{"attack.blended.pattern", &c.Attack.Blended.Pattern},
 		{"attack.clean_model.dir", &c.Attack.CleanModel.Dir},
 		{"attack.lf.pattern", &c.Attack.LF.Pattern},

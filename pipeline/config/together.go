@@ -96,6 +96,9 @@ func (t *together) attack() {
 	if t.c.Data.Classes > 0 && a.Target >= t.c.Data.Classes {
 		t.add("the target must be one of the classes, counted from 0", "attack.target", "data.classes")
 	}
+	if (a.Name == AttackRecorded) != (a.Images != "") {
+		t.add("recorded needs the folder of triggered images, and no other attack takes one", "attack.name", "attack.images")
+	}
 	if (a.Trigger.Pattern == "") != (a.Trigger.Mask == "") {
 		t.add("give both files or neither", "attack.trigger.pattern", "attack.trigger.mask")
 	}

@@ -25,7 +25,7 @@ func newInputs() *inputs { return &inputs{known: map[string]string{}} }
 func (in *inputs) attackKey(c *config.Config) (string, error) {
 	a := c.Attack
 	a.Output, a.CleanModel.Dir = "", ""
-	files, err := in.of(append(dataFiles(c.Data), a.Trigger.Pattern, a.Trigger.Mask, a.Blended.Pattern, a.LF.Pattern))
+	files, err := in.of(append(dataFiles(c.Data), a.Trigger.Pattern, a.Trigger.Mask, a.Blended.Pattern, a.LF.Pattern, a.Images))
 	if err != nil {
 		return "", err
 	}

@@ -114,7 +114,7 @@ func (p *planner) addOne(c *config.Config, point setting) error {
 	}
 	job := &Job{Kind: KindClean, Name: c.Name, Attack: c.Attack.Name, Seed: c.Seed, Setting: point.fields(), Config: c}
 	if c.Model.Path == "" {
-		if c.Attack.Name == config.AttackNone {
+		if !c.Attack.Makes() {
 			return fault.Misuse("it names no model: set model.path, or an attack that makes one")
 		}
 		attack := p.attack(c, attackKey)

@@ -1,0 +1,106 @@
+package dataset
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"ulrl/pipeline/fault"
+)
+
+// FileList is the list in a folder of triggered images.
+const FileList = "images.csv"
+
+// listHeader are the list's columns.
+var listHeader = []string{"file", "class", "target"}
+
+// Listed is a line of the list: an image with the trigger on, what it shows and
+// what the trigger is to make of it.
+type Listed struct {
+	File          string // within the folder, with slashes
+	Class, Target int64  // from 0
+}
+
+// ReadListed reads the images that dir/images.csv names, with the trigger on
+// already, for models of like's images: the set's labels are the true classes.
+func ReadListed(ctx context.Context, dir string, like *Set) (set *Set, targets []int64, err error) {
+	list, err := readList(filepath.Join(dir, FileList), int64(len(like.Classes)))
+	if err != nil {
+		return nil, nil, err
+	}
+	files := make([]imageFile, len(list))
+	targets = make([]int64, len(list))
+	for i, l := range list {
+		files[i] = imageFile{filepath.Join(dir, filepath.FromSlash(l.File)), l.Class}
+		targets[i] = l.Target
+	}
+	src := Source{Dir: dir, Channels: like.C}
+	c, h, w, err := folderShape(src, files[0].path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if h != like.H || w != like.W {
+		return nil, nil, fault.Misuse("triggered images in %s are %d×%d (height×width), the clean ones %d×%d: set data.size to the former", dir, h, w, like.H, like.W)
+	}
+	if err := checkSetSize(dir, len(files), c, h, w); err != nil {
+		return nil, nil, err
+	}
+	set = &Set{Name: filepath.Base(dir), C: c, H: h, W: w, Classes: like.Classes, Images: make([]uint8, len(files)*c*h*w), Labels: make([]int64, len(files))}
+	for i, f := range files {
+		set.Labels[i] = f.label
+	}
+	return set, targets, decodeAll(ctx, files, set, src)
+}
+
+func readList(path string, classes int64) ([]Listed, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fileError("list of triggered images", path, err)
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.FieldsPerRecord = len(listHeader)
+	head, err := r.Read()
+	if err != nil || !slices.Equal(head, listHeader) {
+		return nil, fault.Misuse("%s: wanted a first line file,class,target", path)
+	}
+	var list []Listed
+	for {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fault.Misuse("%s: %w", path, err)
+		}
+		class, err1 := strconv.ParseInt(row[1], 10, 64)
+		target, err2 := strconv.ParseInt(row[2], 10, 64)
+		line, _ := r.FieldPos(0)
+		switch {
+		case err1 != nil || err2 != nil || class < 0 || target < 0 || class >= classes || target >= classes:
+			return nil, fault.Misuse("%s, line %d: class %s, target %s: wanted numbers from 0 to %d", path, line, row[1], row[2], classes-1)
+		case !filepath.IsLocal(filepath.FromSlash(row[0])):
+			return nil, fault.Misuse("%s, line %d: %q lies outside of the folder", path, line, row[0])
+		}
+		list = append(list, Listed{row[0], class, target})
+	}
+	if len(list) == 0 {
+		return nil, fault.Misuse("%s: it names no image", path)
+	}
+	return list, nil
+}
+
+// WriteList writes the list that ReadListed reads.
+func WriteList(w io.Writer, list []Listed) error {
+	out := csv.NewWriter(w)
+	rows := [][]string{listHeader}
+	for _, l := range list {
+		rows = append(rows, []string{l.File, fmt.Sprint(l.Class), fmt.Sprint(l.Target)})
+	}
+	return out.WriteAll(rows)
+}
