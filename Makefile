@@ -1,6 +1,7 @@
 # The targets that people use: setup build demo test lint bench install clean.
 # LIBTORCH=DIR or FROM=system|python|wheel|download chooses a libtorch; else the
 # one of the last build stays, and at first scripts/libtorch.sh finds or brings one.
+# BUILD=DIR builds beside build/: another libtorch without losing the first.
 
 BUILD   := build
 PREFIX  ?= /usr/local
@@ -8,6 +9,7 @@ GO      ?= go
 CONFIG  := configs/badnets.yaml
 SEEDS   ?= 0,1,2
 KILLS   ?= 20
+PACKAGES ?= ./...
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -47,7 +49,7 @@ test: build ## every test
 	-@scripts/test-needs.sh
 	$(BUILD)/torchbridge_test
 	scripts/libtorch_test.sh
-	$(GO) test -count=1 -timeout 15m ./...
+	LD_LIBRARY_PATH=$(abspath $(BUILD)) $(GO) test -count=1 -timeout 15m $(PACKAGES)
 
 race: build ## the Go tests under the race detector and cgo's strict pointer checks
 	GOEXPERIMENT=cgocheck2 $(GO) test -race -count=1 -timeout 30m ./torchbridge ./pipeline/runstore ./pipeline/dataset ./cmd/ulrl
