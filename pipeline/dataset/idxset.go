@@ -33,9 +33,8 @@ func readIDXSet(ctx context.Context, src Source) (*Set, error) {
 		return nil, fault.Misuse("%s holds %d images, but %s holds %d labels; they must come from the same set",
 			imagePath, n, labelPath, labels.dims[0])
 	}
-	if differs(src.Channels, c) || differs(src.Height, h) || differs(src.Width, w) {
-		return nil, fault.Misuse("%s: images are %d×%d×%d (channels×height×width), not the %s asked for; IDX images are not converted",
-			imagePath, c, h, w, wantedShape(src))
+	if err := src.checkShape(imagePath, c, h, w); err != nil {
+		return nil, err
 	}
 	classes, err := idxClasses(labelPath, labels.data, src.Classes)
 	if err != nil {
