@@ -84,6 +84,10 @@ func Read(ctx context.Context, src Source) (*Set, error) {
 		return readFolder(ctx, src)
 	case KindCIFAR:
 		return readCIFAR(ctx, src)
+	case KindGTSRB:
+		return readGTSRB(ctx, src)
+	case KindTinyImageNet:
+		return readTinyImageNet(ctx, src)
 	default:
 		return nil, fault.Misuse("data set: kind %q is not known; use one of %s", src.Kind, strings.Join(Kinds(), ", "))
 	}

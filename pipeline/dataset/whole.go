@@ -55,3 +55,8 @@ func checkLabels(path string, labels []int64, classes int) error {
 	}
 	return nil
 }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
