@@ -1,8 +1,11 @@
 package dataset
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 )
 
 // array is a NumPy array: dtype as NumPy writes it ("u1", "<i8"), data in C order.
@@ -58,20 +61,90 @@ func (a array) inOrder(fortran bool) (array, error) {
 	return a, nil
 }
 
-// elementSize is the bytes of a number of that type: the digits at its end.
+// elementSize is the bytes of a number of that type: the digit at its end.
 func elementSize(dtype string) (int, error) {
-	if dtype == "" {
-		return 0, errors.New("an array without a type")
+	if number := strings.TrimLeft(dtype, "<>|="); len(number) == 2 && strings.ContainsAny(number[:1], "uif") && strings.ContainsAny(number[1:], "1248") {
+		return int(number[1] - '0'), nil
 	}
-	switch dtype[len(dtype)-1] {
-	case '1':
-		return 1, nil
-	case '2':
-		return 2, nil
-	case '4':
-		return 4, nil
-	case '8':
-		return 8, nil
+	return 0, fmt.Errorf("an array of type %q; wanted numbers", dtype)
+}
+
+// order is the byte order that a type names.
+func (a array) order() binary.ByteOrder {
+	if a.dtype[0] == '>' {
+		return binary.BigEndian
 	}
-	return 0, fmt.Errorf("an array of type %q", dtype)
+	return binary.LittleEndian
+}
+
+// number is the type without its byte order: "f4".
+func (a array) number() string { return strings.TrimLeft(a.dtype, "<>|=") }
+
+// wholeNumbers reads labels: N or N×1 of any type of whole numbers.
+func (a array) wholeNumbers() ([]int64, error) {
+	n := a.shape[0]
+	if len(a.shape) > 2 || len(a.shape) == 2 && a.shape[1] != 1 {
+		return nil, fmt.Errorf("labels of %s; wanted one whole number per image", joinDims(a.shape))
+	}
+	number, order := a.number(), a.order()
+	out := make([]int64, n)
+	for i := range out {
+		switch number {
+		case "u1":
+			out[i] = int64(a.data[i])
+		case "i1":
+			out[i] = int64(int8(a.data[i]))
+		case "u2":
+			out[i] = int64(order.Uint16(a.data[2*i:]))
+		case "i2":
+			out[i] = int64(int16(order.Uint16(a.data[2*i:])))
+		case "u4":
+			out[i] = int64(order.Uint32(a.data[4*i:]))
+		case "i4":
+			out[i] = int64(int32(order.Uint32(a.data[4*i:])))
+		case "u8", "i8":
+			out[i] = int64(order.Uint64(a.data[8*i:]))
+		default:
+			return nil, fmt.Errorf("labels of type %s; wanted whole numbers: labels.astype(\"int64\")", a.dtype)
+		}
+	}
+	return out, nil
+}
+
+// bytes reads pixels: bytes as they are; floating-point numbers from 0 to 1 times
+// 255, rounded; floating-point numbers up to 255 only where all are whole.
+func (a array) bytes() ([]uint8, error) {
+	number, order := a.number(), a.order()
+	var value func(i int) float64
+	n := 0
+	switch number {
+	case "u1":
+		return a.data, nil
+	case "f4":
+		n, value = len(a.data)/4, func(i int) float64 { return float64(math.Float32frombits(order.Uint32(a.data[4*i:]))) }
+	case "f8":
+		n, value = len(a.data)/8, func(i int) float64 { return math.Float64frombits(order.Uint64(a.data[8*i:])) }
+	default:
+		return nil, fmt.Errorf("images of type %s; wanted uint8, or floats from 0 to 1: images.astype(\"uint8\")", a.dtype)
+	}
+	lowest, highest, whole := math.Inf(1), math.Inf(-1), true
+	for i := range n {
+		v := value(i)
+		if math.IsNaN(v) {
+			return nil, errors.New("images with NaN in them")
+		}
+		lowest, highest, whole = min(lowest, v), max(highest, v), whole && v == math.Trunc(v)
+	}
+	scale := 1.0
+	switch {
+	case lowest >= 0 && highest <= 1:
+		scale = 255
+	case lowest < 0 || highest > 255 || !whole:
+		return nil, fmt.Errorf("images of %s from %.4g to %.4g; wanted floats from 0 to 1, or whole ones from 0 to 255", a.dtype, lowest, highest)
+	}
+	out := make([]uint8, n)
+	for i := range out {
+		out[i] = uint8(math.RoundToEven(value(i) * scale))
+	}
+	return out, nil
 }

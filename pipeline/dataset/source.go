@@ -88,6 +88,8 @@ func Read(ctx context.Context, src Source) (*Set, error) {
 		return readGTSRB(ctx, src)
 	case KindTinyImageNet:
 		return readTinyImageNet(ctx, src)
+	case KindNPY:
+		return readNumPy(ctx, src)
 	default:
 		return nil, fault.Misuse("data set: kind %q is not known; use one of %s", src.Kind, strings.Join(Kinds(), ", "))
 	}

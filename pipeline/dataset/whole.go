@@ -3,6 +3,7 @@ package dataset
 import (
 	"context"
 	"os"
+	"slices"
 	"strconv"
 
 	"ulrl/pipeline/fault"
@@ -43,6 +44,29 @@ func numberNames(n int) []string {
 		names[i] = strconv.Itoa(i)
 	}
 	return names
+}
+
+// maxClasses is what data.classes may be.
+const maxClasses = 100_000
+
+// labelClasses checks the labels and names the classes by their numbers. With
+// count 0 the highest label decides, and then every class must occur.
+func labelClasses(path string, labels []int64, count int) ([]string, error) {
+	if count == 0 {
+		count = int(max(1, min(slices.Max(labels)+1, maxClasses)))
+		if err := checkLabels(path, labels, count); err != nil {
+			return nil, err
+		}
+		seen := make([]bool, count)
+		for _, label := range labels {
+			seen[label] = true
+		}
+		if missing := slices.Index(seen, false); missing >= 0 {
+			return nil, fault.Misuse("%s: class %d has no samples, though labels go up to %d; set data.classes if that is meant",
+				path, missing, count-1)
+		}
+	}
+	return numberNames(count), checkLabels(path, labels, count)
 }
 
 // checkLabels wants every label to be one of the classes.
