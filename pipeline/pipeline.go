@@ -57,6 +57,16 @@ func (d images) any() *dataset.Set {
 
 // readImages reads the training set, if wanted, and the test set, if there is one.
 func readImages(ctx context.Context, c *config.Config, wantTrain bool) (images, error) {
+	d, err := readSets(ctx, c, wantTrain)
+	if err != nil {
+		return d, err
+	}
+	d.normalise, err = dataset.NormalisationFor(c.Data.Name, c.Data.Mean, c.Data.Std, d.any().C)
+	return d, err
+}
+
+// readSets is readImages without the normalisation.
+func readSets(ctx context.Context, c *config.Config, wantTrain bool) (images, error) {
 	var d images
 	var err error
 	if wantTrain {
@@ -72,11 +82,7 @@ func readImages(ctx context.Context, c *config.Config, wantTrain bool) (images, 
 	if d.any() == nil {
 		return d, fault.Misuse("data.test is none: there is nothing to measure on")
 	}
-	if err := d.agree(); err != nil {
-		return d, err
-	}
-	d.normalise, err = dataset.NormalisationFor(c.Data.Name, c.Data.Mean, c.Data.Std, d.any().C)
-	return d, err
+	return d, d.agree()
 }
 
 // agree checks that training and test set are of one kind.

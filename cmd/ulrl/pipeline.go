@@ -23,6 +23,9 @@ type (
 	layerInfo    = pipeline.LayerInfo
 	diagnosis    = pipeline.DoctorReport
 	check        = pipeline.Check
+	dataInfo     = pipeline.DataInfo
+	classInfo    = pipeline.ClassInfo
+	dataOptions  = pipeline.DataOptions
 )
 
 // engine is what the commands ask of package pipeline and of the torch library;
@@ -35,6 +38,7 @@ type engine struct {
 	eval    func(ctx context.Context, c *config.Config, env environment, model string) (*evalResult, error)
 	inspect func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
+	data    func(ctx context.Context, c *config.Config, o dataOptions) (*dataInfo, error)
 }
 
 // torchEngine is the real one.
@@ -50,6 +54,7 @@ func torchEngine() engine {
 			return pipeline.Inspect(ctx, path, env, pipeline.InspectOptions{Classes: o.Classes, Shape: o.Input})
 		},
 		doctor: pipeline.Doctor,
+		data:   pipeline.Data,
 	}
 }
 

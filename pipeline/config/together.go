@@ -58,7 +58,7 @@ func (t *together) data() {
 	if d.Classes == 1 {
 		t.add("a classifier has 2 classes or more; 0 takes what is in the data", "data.classes")
 	}
-	const imageFiles, named, labelled = "folder gtsrb tiny-imagenet", "idx folder npy", "idx npy"
+	const imageFiles, named, labelled = "folder gtsrb tiny-imagenet auto", "idx folder npy", "idx npy"
 	for _, only := range []struct {
 		set        bool
 		key, kinds string

@@ -56,10 +56,14 @@ func readGTSRB(ctx context.Context, src Source) (*Set, error) {
 	return readImageFiles(ctx, src, KindGTSRB, files, classes)
 }
 
+func gtsrbTrainFolders() []string {
+	return []string{"GTSRB/Training", "GTSRB/Final_Training/Images", "Final_Training/Images", "Training", "Train", "train", "."}
+}
+
 // gtsrbTrain lists the class folders 00000 to 00042, wherever the archives or
 // their users put them.
 func gtsrbTrain(ctx context.Context, src Source, classes []string) ([]imageFile, error) {
-	for _, at := range []string{"GTSRB/Training", "GTSRB/Final_Training/Images", "Final_Training/Images", "Training", "Train", "train", "."} {
+	for _, at := range gtsrbTrainFolders() {
 		dir := filepath.Join(src.Dir, at)
 		if info, err := os.Stat(filepath.Join(dir, classes[0])); err != nil || !info.IsDir() {
 			continue

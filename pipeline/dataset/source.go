@@ -20,6 +20,7 @@ const (
 	KindGTSRB        = "gtsrb"
 	KindTinyImageNet = "tiny-imagenet"
 	KindNPY          = "npy"
+	KindAuto         = "auto" // by what lies in Source.Dir
 )
 
 // The splits of a set.
@@ -90,6 +91,8 @@ func Read(ctx context.Context, src Source) (*Set, error) {
 		return readTinyImageNet(ctx, src)
 	case KindNPY:
 		return readNumPy(ctx, src)
+	case KindAuto:
+		return readFound(ctx, src)
 	default:
 		return nil, fault.Misuse("data set: kind %q is not known; use one of %s", src.Kind, strings.Join(Kinds(), ", "))
 	}
@@ -97,7 +100,7 @@ func Read(ctx context.Context, src Source) (*Set, error) {
 
 // Kinds are the kinds that Read knows.
 func Kinds() []string {
-	return []string{KindIDX, KindFolder, KindCIFAR, KindGTSRB, KindTinyImageNet, KindNPY}
+	return []string{KindIDX, KindFolder, KindCIFAR, KindGTSRB, KindTinyImageNet, KindNPY, KindAuto}
 }
 
 // checkSplit wants a folder and one of the two splits.
