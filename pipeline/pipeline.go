@@ -57,26 +57,32 @@ func (d images) any() *dataset.Set {
 
 // readImages reads the training set, if wanted, and the test set, if there is one.
 func readImages(ctx context.Context, c *config.Config, wantTrain bool) (images, error) {
+	d, err := readSets(ctx, c, wantTrain)
+	if err != nil {
+		return d, err
+	}
+	d.normalise, err = dataset.NormalisationFor(c.Data.Name, c.Data.Mean, c.Data.Std, d.any().C)
+	return d, err
+}
+
+// readSets is readImages without the normalisation.
+func readSets(ctx context.Context, c *config.Config, wantTrain bool) (images, error) {
 	var d images
 	var err error
 	if wantTrain {
-		if d.train, err = dataset.Read(ctx, source(c.Data, "train", c.Data.Train, c.Data.TrainLabels)); err != nil {
+		if d.train, err = dataset.Read(ctx, source(c.Data, dataset.Train, c.Data.Train, c.Data.TrainLabels)); err != nil {
 			return d, err
 		}
 	}
 	if c.Data.Test != config.NoTestSet {
-		if d.test, err = dataset.Read(ctx, source(c.Data, "test", c.Data.Test, c.Data.TestLabels)); err != nil {
+		if d.test, err = dataset.Read(ctx, source(c.Data, dataset.Test, c.Data.Test, c.Data.TestLabels)); err != nil {
 			return d, err
 		}
 	}
 	if d.any() == nil {
 		return d, fault.Misuse("data.test is none: there is nothing to measure on")
 	}
-	if err := d.agree(); err != nil {
-		return d, err
-	}
-	d.normalise, err = dataset.NormalisationFor(c.Data.Name, c.Data.Mean, c.Data.Std, d.any().C)
-	return d, err
+	return d, d.agree()
 }
 
 // agree checks that training and test set are of one kind.
@@ -99,30 +105,26 @@ func (d images) agree() error {
 	return nil
 }
 
-// source turns a config's data section into one set's place.
+// source turns a config's data section into one set's place: what is named goes
+// before what lies in data.dir.
 func source(d config.Data, split, named, labels string) dataset.Source {
-	src := dataset.Source{Kind: d.Kind, Classes: d.Classes, Channels: d.Channels}
+	src := dataset.SourceIn(d.Kind, d.Dir, split)
+	src.Classes, src.Channels = d.Classes, d.Channels
 	if len(d.Size) == 2 {
 		src.Height, src.Width = d.Size[0], d.Size[1]
 	}
-	if d.Kind == dataset.KindFolder {
+	switch {
+	case named == "":
+	case d.Kind == dataset.KindFolder:
 		src.Dir = named
-		if named == "" {
-			src.Dir = filepath.Join(d.Dir, split)
-		}
-		return src
+	case d.Kind == dataset.KindIDX:
+		src.Images = named
+		src.Labels = filepath.Join(filepath.Dir(named), filepath.Base(src.Labels))
+	default:
+		src.Images = named
 	}
-	prefix := map[string]string{"train": "train", "test": "t10k"}[split]
-	dir := d.Dir
-	src.Images = named
-	if named == "" {
-		src.Images = filepath.Join(dir, prefix+"-images-idx3-ubyte.gz")
-	} else {
-		dir = filepath.Dir(named)
-	}
-	src.Labels = labels
-	if labels == "" {
-		src.Labels = filepath.Join(dir, prefix+"-labels-idx1-ubyte.gz")
+	if labels != "" {
+		src.Labels = labels
 	}
 	return src
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"ulrl/pipeline"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/metrics"
@@ -52,6 +53,7 @@ func fakeEngine(step time.Duration) engine {
 		eval:    fakeEval,
 		inspect: fakeInspect,
 		doctor:  fakeDoctor,
+		data:    fakeData,
 	}
 }
 
@@ -165,6 +167,16 @@ func fakeDoctor(_ context.Context, _ environment, c *config.Config) (*diagnosis,
 	if c.Name == "badnets" {
 		d.OK = false
 		d.Checks = append(d.Checks, check{Name: "data set", Value: c.Data.Dir + ": not found", Advice: "apt-get install dataset-fashion-mnist"})
+	}
+	return d, nil
+}
+
+func fakeData(_ context.Context, c *config.Config, o dataOptions) (*dataInfo, error) {
+	d := &dataInfo{Set: c.Data.Kind + " " + c.Data.Train + " " + c.Data.Test, Channels: 3, Height: 32, Width: 48, Train: 50000, Mean: []float64{0.5, 0.25, 1}, Std: []float64{0.1, 0.2, 0.3}, Sheet: o.Sheet}
+	d.Classes = []pipeline.ClassInfo{{Name: "n01", Title: "gold\x1bfish", Train: 5000}, {Name: "n02", Train: 45000}}
+	if !o.ByContent {
+		d.Normalisation = &pipeline.NormalisationInfo{Mean: []float64{0}, Std: []float64{1}, From: "data.name x"}
+		d.Test, d.Classes[0].Title = 10000, ""
 	}
 	return d, nil
 }

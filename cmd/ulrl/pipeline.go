@@ -25,6 +25,9 @@ type (
 	layerInfo     = pipeline.LayerInfo
 	diagnosis     = pipeline.DoctorReport
 	check         = pipeline.Check
+	dataInfo      = pipeline.DataInfo
+	classInfo     = pipeline.ClassInfo
+	dataOptions   = pipeline.DataOptions
 )
 
 // engine is what the commands ask of package pipeline and of the torch library;
@@ -39,6 +42,7 @@ type engine struct {
 	imports func(ctx context.Context, env environment, record string, o importOptions) (*importResult, error)
 	defense func(ctx context.Context, env environment, model, record, file string) (string, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
+	data    func(ctx context.Context, c *config.Config, o dataOptions) (*dataInfo, error)
 }
 
 // torchEngine is the real one.
@@ -57,6 +61,7 @@ func torchEngine() engine {
 		imports: pipeline.Import,
 		defense: pipeline.ExportDefense,
 		doctor:  pipeline.Doctor,
+		data:    pipeline.Data,
 	}
 }
 

@@ -45,6 +45,7 @@ longer obeys the trigger: by unlearning and relearning (arXiv 2405.14781).`,
 		newSweepCommand(a),
 		newReportCommand(a),
 		newConfigCommand(a),
+		newDataCommand(a),
 		newDoctorCommand(a),
 		newVersionCommand(a),
 	)

@@ -45,14 +45,17 @@ type Data struct {
 	// Name chooses the normalisation where Mean and Std are empty, and what
 	// Flip auto means. custom has no normalisation of its own.
 	Name string `mapstructure:"name" validate:"oneof=fashion-mnist mnist cifar10 cifar100 gtsrb tiny-imagenet custom"`
-	// Kind is idx (MNIST's files) or folder (a folder of images per class).
-	Kind string `mapstructure:"kind" validate:"oneof=idx folder"`
-	// Dir has the four IDX files by their usual names, or train/ and test/.
+	// Kind is idx (MNIST's files), folder (a folder of images per class), cifar,
+	// gtsrb, tiny-imagenet (those sets as they are given out), npy (NumPy's files) or auto (by
+	// what lies in Dir).
+	Kind string `mapstructure:"kind" validate:"oneof=idx folder cifar gtsrb tiny-imagenet npy auto"`
+	// Dir has the four IDX files by their usual names, or train/ and test/, or
+	// what a set's archive unpacks to.
 	Dir string `mapstructure:"dir"`
 	// Train replaces the images file (idx) or the folder of classes (folder)
-	// found in Dir; empty: as found.
+	// found in Dir; empty: as found. Of npy it is the file.
 	Train string `mapstructure:"train"`
-	// TrainLabels is the labels file, idx only; empty: the usual name.
+	// TrainLabels is the labels file, idx and npy only; empty: the usual name (idx).
 	TrainLabels string `mapstructure:"train_labels"`
 	// Test is as Train, for the test set; NoTestSet: there is none.
 	Test string `mapstructure:"test"`
@@ -60,9 +63,10 @@ type Data struct {
 	TestLabels string `mapstructure:"test_labels"`
 	// Classes is the number of classes; 0: as found in the data.
 	Classes int `mapstructure:"classes" validate:"gte=0,lte=100000"`
-	// Channels is 1, 3 or 0 (as found); folder only.
+	// Channels is 1, 3 or 0 (as found); kinds of image files only.
 	Channels int `mapstructure:"channels" validate:"oneof=0 1 3"`
-	// Size is [height, width] in pixels, or empty (as found); folder only.
+	// Size is [height, width] in pixels, or empty (as found; of gtsrb 32×32);
+	// kinds of image files only.
 	Size []int `mapstructure:"size" validate:"nothing_or=2,dive,gte=1,lte=4096"`
 	// Mean and Std are of pixels scaled to 0..1, one per channel; empty: by Name.
 	Mean []float64 `mapstructure:"mean" validate:"dive,gte=0,lte=1"`

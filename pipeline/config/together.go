@@ -58,24 +58,47 @@ func (t *together) data() {
 	if d.Classes == 1 {
 		t.add("a classifier has 2 classes or more; 0 takes what is in the data", "data.classes")
 	}
+	const imageFiles, named, labelled = "folder gtsrb tiny-imagenet auto", "idx folder npy", "idx npy"
 	for _, only := range []struct {
-		set       bool
-		key, kind string
+		set        bool
+		key, kinds string
 	}{
-		{d.Channels != 0, "data.channels", "folder"},
-		{len(d.Size) > 0, "data.size", "folder"},
-		{d.TrainLabels != "", "data.train_labels", "idx"},
-		{d.TestLabels != "", "data.test_labels", "idx"},
+		{d.Channels != 0, "data.channels", imageFiles},
+		{len(d.Size) > 0, "data.size", imageFiles},
+		{d.Train != "", "data.train", named},
+		{d.TrainLabels != "", "data.train_labels", labelled},
+		{d.Test != "" && d.Test != NoTestSet, "data.test", named},
+		{d.TestLabels != "", "data.test_labels", labelled},
 	} {
-		if only.set && d.Kind != only.kind {
-			t.add("the latter is for kind "+only.kind+" only", "data.kind", only.key)
+		if kinds := strings.Fields(only.kinds); only.set && !slices.Contains(kinds, d.Kind) {
+			t.add("the latter is for kind "+strings.Join(kinds, ", ")+" only", "data.kind", only.key)
 		}
+	}
+	if d.Kind == "npy" {
+		t.arrays()
+		return
 	}
 	if d.Dir == "" && d.Train == "" {
 		t.add("one of them must say where the images are", "data.dir", "data.train")
 	}
 	if d.Dir == "" && d.Test == "" {
 		t.add("one of them must say where the images are; data.test none is for no test set", "data.dir", "data.test")
+	}
+}
+
+// arrays wants NumPy's files named, as they have no usual names.
+func (t *together) arrays() {
+	d := t.c.Data
+	for _, of := range []struct{ file, labels, key string }{{d.Train, d.TrainLabels, "data.train"}, {d.Test, d.TestLabels, "data.test"}} {
+		switch {
+		case of.file == NoTestSet && of.key == "data.test":
+		case of.file == "":
+			t.add("kind npy wants the file of images named", "data.kind", of.key)
+		case strings.HasSuffix(of.file, ".npz") && of.labels != "":
+			t.add("an .npz file has the labels in it", of.key, of.key+"_labels")
+		case !strings.HasSuffix(of.file, ".npz") && of.labels == "":
+			t.add("name the .npy file of labels, or an .npz file that has both", of.key, of.key+"_labels")
+		}
 	}
 }
 

@@ -3,8 +3,7 @@ package dataset
 import (
 	"image"
 	"image/color"
-
-	"golang.org/x/image/draw"
+	"image/draw"
 )
 
 // Planes is a picture as c×h×w bytes, red, green, blue or for c 1 grey, resized
@@ -87,35 +86,6 @@ func toPlanes(out []uint8, img *image.RGBA, c int) {
 			out[2*plane+at+x] = row[4*x+2]
 		}
 	}
-}
-
-// scaler resizes with a triangle filter that widens when it shrinks an image,
-// so that it does not alias: the filter training pipelines resize with.
-type scaler struct {
-	from, to image.Point
-	kernel   draw.Scaler
-	deep     *image.RGBA64
-	out      *image.RGBA
-}
-
-// scale is img, opaque, as w×h pixels. The result is valid until the next call.
-func (s *scaler) scale(img *image.RGBA, w, h int) *image.RGBA {
-	from, to := img.Rect.Size(), image.Pt(w, h)
-	if s.kernel == nil || s.from != from || s.to != to {
-		s.kernel = draw.BiLinear.NewScaler(w, h, from.X, from.Y)
-		s.from, s.to = from, to
-	}
-	if s.deep == nil || s.deep.Rect.Size() != to {
-		s.deep = image.NewRGBA64(image.Rectangle{Max: to})
-	}
-	// Scaling to 8 bits would cut off instead of rounding, half a step darker.
-	s.kernel.Scale(s.deep, s.deep.Rect, img, img.Rect, draw.Src, nil)
-	dst := reuse(&s.out, to)
-	for i := range dst.Pix {
-		deep := uint32(s.deep.Pix[2*i])<<8 | uint32(s.deep.Pix[2*i+1])
-		dst.Pix[i] = uint8((deep + 128) / 257)
-	}
-	return dst
 }
 
 // reuse is *scratch if it has the size, else a new image that it becomes.

@@ -168,6 +168,8 @@ func sniff(br *bufio.Reader) (format, error) {
 		return format{png.DecodeConfig, png.Decode}, nil
 	case bytes.HasPrefix(head, []byte("\xff\xd8")):
 		return format{jpeg.DecodeConfig, jpeg.Decode}, nil
+	case bytes.HasPrefix(head, []byte("P5")), bytes.HasPrefix(head, []byte("P6")):
+		return format{decodePNMConfig, decodePNM}, nil
 	case err != nil && err != io.EOF:
 		return format{}, err
 	}
@@ -199,7 +201,7 @@ func imageError(path string, err error) error {
 		return fileError("image", path, err)
 	}
 	if errors.Is(err, image.ErrFormat) {
-		return fault.Misuse("%s: not a PNG or JPEG image; replace or remove it", path)
+		return fault.Misuse("%s: not a PNG, JPEG, PPM or PGM image; replace or remove it", path)
 	}
 	return fault.Misuse("%s: broken image (%w); replace or remove it", path, err)
 }

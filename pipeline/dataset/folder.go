@@ -37,6 +37,11 @@ func readFolder(ctx context.Context, src Source) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readImageFiles(ctx, src, filepath.Base(src.Dir), files, classes)
+}
+
+// readImageFiles reads files, which are at least one, into a set.
+func readImageFiles(ctx context.Context, src Source, name string, files []imageFile, classes []string) (*Set, error) {
 	c, h, w, err := folderShape(src, files[0].path)
 	if err != nil {
 		return nil, err
@@ -45,7 +50,7 @@ func readFolder(ctx context.Context, src Source) (*Set, error) {
 		return nil, err
 	}
 	set := &Set{
-		Name: filepath.Base(src.Dir), C: c, H: h, W: w, Classes: classes,
+		Name: name, C: c, H: h, W: w, Classes: classes,
 		Images: make([]uint8, len(files)*c*h*w),
 		Labels: make([]int64, len(files)),
 	}
@@ -61,7 +66,7 @@ func readFolder(ctx context.Context, src Source) (*Set, error) {
 func checkFolderSource(src Source) error {
 	switch {
 	case src.Dir == "":
-		return fault.Misuse("data set: kind %q wants a folder", KindFolder)
+		return fault.Misuse("data set: kind %q wants a folder", src.Kind)
 	case src.Channels != 0 && src.Channels != 1 && src.Channels != 3:
 		return fault.Misuse("data set %s: %d channels asked for; use 1 (grey) or 3 (RGB)", src.Dir, src.Channels)
 	case (src.Height == 0) != (src.Width == 0):
@@ -150,12 +155,23 @@ func listImages(ctx context.Context, dir string, classes []string) ([]imageFile,
 		}
 	}
 	if len(files) == 0 {
-		return nil, fault.Misuse("data folder %s: no PNG or JPEG image in its %d class folders", dir, len(classes))
+		return nil, fault.Misuse("data folder %s: no image (PNG, JPEG, PPM, PGM) in its %d class folders", dir, len(classes))
 	}
 	if empty != "" {
-		return nil, fault.Misuse("data folder %s: class %q has no samples: no PNG or JPEG image in its folder; add some or remove it", dir, empty)
+		return nil, fault.Misuse("data folder %s: class %q has no samples: no image (PNG, JPEG, PPM, PGM) in its folder; add some or remove it", dir, empty)
 	}
 	return files, nil
+}
+
+// listClassImages is listImages of classes that the set is known to have; other
+// folders are left alone.
+func listClassImages(ctx context.Context, dir string, classes []string) ([]imageFile, error) {
+	for _, class := range classes {
+		if !exists(filepath.Join(dir, class)) {
+			return nil, fault.Misuse("data folder %s: no folder of class %s; unpack the archive again", dir, class)
+		}
+	}
+	return listImages(ctx, dir, classes)
 }
 
 // classImages is the images below a class folder, which may be a link.
@@ -211,7 +227,7 @@ func isDir(dir string, e fs.DirEntry) bool {
 
 func imageName(name string) bool {
 	switch strings.ToLower(filepath.Ext(name)) {
-	case ".png", ".jpg", ".jpeg":
+	case ".png", ".jpg", ".jpeg", ".ppm", ".pgm":
 		return true
 	}
 	return false

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,17 +32,16 @@ func readIDXSet(ctx context.Context, src Source) (*Set, error) {
 		return nil, fault.Misuse("%s holds %d images, but %s holds %d labels; they must come from the same set",
 			imagePath, n, labelPath, labels.dims[0])
 	}
-	if differs(src.Channels, c) || differs(src.Height, h) || differs(src.Width, w) {
-		return nil, fault.Misuse("%s: images are %d×%d×%d (channels×height×width), not the %s asked for; IDX images are not converted",
-			imagePath, c, h, w, wantedShape(src))
-	}
-	classes, err := idxClasses(labelPath, labels.data, src.Classes)
-	if err != nil {
+	if err := src.checkShape(imagePath, c, h, w); err != nil {
 		return nil, err
 	}
-	set := &Set{Name: idxName(imagePath), C: c, H: h, W: w, Images: images.data, Labels: make([]int64, n), Classes: classes}
+	set := &Set{Name: idxName(imagePath), C: c, H: h, W: w, Images: images.data, Labels: make([]int64, n)}
 	for i, label := range labels.data {
 		set.Labels[i] = int64(label)
+	}
+	set.Classes, err = labelClasses(labelPath, set.Labels, src.Classes)
+	if err != nil {
+		return nil, err
 	}
 	return set, nil
 }
@@ -84,33 +82,6 @@ func findIDX(path string) (string, fs.FileInfo, error) {
 		return "", nil, fault.Misuse("data file %s: not found, nor %s; %s", path, filepath.Base(other), remedy(path))
 	}
 	return "", nil, fileError("data file", path, err)
-}
-
-// idxClasses checks the labels and names the classes by their numbers. With
-// count 0 the highest label decides, and then every class must occur.
-func idxClasses(path string, labels []uint8, count int) ([]string, error) {
-	if count == 0 {
-		count = int(slices.Max(labels)) + 1
-		var seen [256]bool
-		for _, label := range labels {
-			seen[label] = true
-		}
-		if missing := slices.Index(seen[:count], false); missing >= 0 {
-			return nil, fault.Misuse("%s: class %d has no samples, though labels go up to %d; set data.classes if that is meant",
-				path, missing, count-1)
-		}
-	}
-	names := make([]string, count)
-	for i := range names {
-		names[i] = strconv.Itoa(i)
-	}
-	for i, label := range labels {
-		if int(label) >= count {
-			return nil, fault.Misuse("%s: label %d of image %d is beyond the %d classes (0 to %d); set data.classes higher or mend the file",
-				path, label, i, count, count-1)
-		}
-	}
-	return names, nil
 }
 
 // differs reports whether a wanted size, 0 for any, is not the one there.

@@ -7,7 +7,8 @@ type Normalisation struct{ Mean, Std []float64 }
 
 type profile struct {
 	mean, std []float64
-	flip      bool // mirroring an image keeps its class
+	// Mirroring an image keeps its class. BackdoorBench mirrors cifar10 alone.
+	flip bool
 }
 
 // profiles are the usual values of the field's data sets; ones of three
@@ -47,7 +48,8 @@ func NormalisationFor(name string, mean, std []float64, channels int) (Normalisa
 }
 
 // FlipAllowed says whether mirroring keeps a class: "on" and "off" are
-// answers, "auto" goes by the data set (clothes, digits and signs have a side).
+// answers, "auto" goes by the data set: cifar10, cifar100 and tiny-imagenet may be
+// mirrored; clothes, digits and signs have a side.
 func FlipAllowed(name, flip string) bool {
 	if flip != "auto" {
 		return flip == "on"

@@ -10,6 +10,16 @@ type Set struct {
 	Labels  []int64
 	// Classes holds the names in label order; its length is the class count.
 	Classes []string
+	// Titles is what people call the classes; nil: as Classes.
+	Titles []string
+}
+
+// Title is what people call a class.
+func (s *Set) Title(class int) string {
+	if class < len(s.Titles) {
+		return s.Titles[class]
+	}
+	return s.Classes[class]
 }
 
 // Len is the number of images.
@@ -28,7 +38,7 @@ func (s *Set) Subset(idx []int) *Set {
 		Name: s.Name, C: s.C, H: s.H, W: s.W,
 		Images:  make([]uint8, 0, len(idx)*s.C*s.H*s.W),
 		Labels:  make([]int64, 0, len(idx)),
-		Classes: append([]string(nil), s.Classes...),
+		Classes: append([]string(nil), s.Classes...), Titles: append([]string(nil), s.Titles...),
 	}
 	for _, i := range idx {
 		sub.Images = append(sub.Images, s.Image(i)...)

@@ -82,7 +82,7 @@ func TestReadSourceErrors(t *testing.T) {
 		src  Source
 		want []string
 	}{
-		{"no kind", Source{}, []string{`kind ""`, `"idx" or "folder"`}},
+		{"no kind", Source{}, []string{`kind ""`, "one of idx, folder"}},
 		{"unknown kind", Source{Kind: "csv"}, []string{`"csv"`}},
 		{"negative", Source{Kind: KindIDX, Workers: -1}, []string{"negative", "-1"}},
 		{"idx without files", Source{Kind: KindIDX, Images: "x"}, []string{"labels"}},

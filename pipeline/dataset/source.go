@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -13,8 +14,19 @@ import (
 
 // The kinds of Source.
 const (
-	KindIDX    = "idx"
-	KindFolder = "folder"
+	KindIDX          = "idx"
+	KindFolder       = "folder"
+	KindCIFAR        = "cifar"
+	KindGTSRB        = "gtsrb"
+	KindTinyImageNet = "tiny-imagenet"
+	KindNPY          = "npy"
+	KindAuto         = "auto" // by what lies in Source.Dir
+)
+
+// The splits of a set.
+const (
+	Train = "train"
+	Test  = "test"
 )
 
 // maxSetBytes bounds all images of one set together.
@@ -22,20 +34,41 @@ const maxSetBytes = 64 << 30
 
 // Source says where a set is and what shape is wanted.
 type Source struct {
-	// Kind is "idx" or "folder".
+	// Kind is one of the Kind constants.
 	Kind string
-	// Images and Labels are IDX files, compressed with gzip or not.
+	// Split is Train or Test, for kinds whose folder holds both.
+	Split string
+	// Images and Labels are files: IDX, compressed with gzip or not, or NumPy's;
+	// an .npz has the labels too.
 	Images, Labels string
-	// Dir holds one folder per class: Dir/<class>/<anything>.{png,jpg,jpeg}.
+	// Dir is a folder: of kind folder one with a folder per class,
+	// Dir/<class>/<anything>.{png,jpg,jpeg,ppm,pgm}, else the one that the set's
+	// archive was unpacked to.
 	Dir string
 	// Classes is the class count; 0 takes it from the data.
 	Classes int
 	// Channels (1 grey, 3 RGB), Height and Width are the shape wanted; 0 takes
-	// the first image's. Folders are converted and resized to it, with Height
-	// and Width given together; IDX files must already have it.
+	// the kind's own or the first image's. Image files are converted and resized
+	// to it, with Height and Width given together; arrays must already have it.
 	Channels, Height, Width int
 	// Workers is how many images are decoded at once; 0 means GOMAXPROCS.
 	Workers int
+}
+
+// SourceIn is a split of the set of that kind in dir, by the usual names.
+func SourceIn(kind, dir, split string) Source {
+	src := Source{Kind: kind, Split: split}
+	switch kind {
+	case KindIDX:
+		prefix := map[string]string{Train: "train", Test: "t10k"}[split]
+		src.Images = filepath.Join(dir, prefix+"-images-idx3-ubyte.gz")
+		src.Labels = filepath.Join(dir, prefix+"-labels-idx1-ubyte.gz")
+	case KindFolder:
+		src.Dir = filepath.Join(dir, split)
+	default:
+		src.Dir = dir
+	}
+	return src
 }
 
 // Read reads the whole set. What the user can mend in the source or in the
@@ -50,9 +83,45 @@ func Read(ctx context.Context, src Source) (*Set, error) {
 		return readIDXSet(ctx, src)
 	case KindFolder:
 		return readFolder(ctx, src)
+	case KindCIFAR:
+		return readCIFAR(ctx, src)
+	case KindGTSRB:
+		return readGTSRB(ctx, src)
+	case KindTinyImageNet:
+		return readTinyImageNet(ctx, src)
+	case KindNPY:
+		return readNumPy(ctx, src)
+	case KindAuto:
+		return readFound(ctx, src)
 	default:
-		return nil, fault.Misuse("data set: kind %q is not known; use %q or %q", src.Kind, KindIDX, KindFolder)
+		return nil, fault.Misuse("data set: kind %q is not known; use one of %s", src.Kind, strings.Join(Kinds(), ", "))
 	}
+}
+
+// Kinds are the kinds that Read knows.
+func Kinds() []string {
+	return []string{KindIDX, KindFolder, KindCIFAR, KindGTSRB, KindTinyImageNet, KindNPY, KindAuto}
+}
+
+// checkSplit wants a folder and one of the two splits.
+func (src Source) checkSplit() error {
+	if src.Dir == "" {
+		return fault.Misuse("data set: kind %q wants a folder", src.Kind)
+	}
+	if src.Split != Train && src.Split != Test {
+		return fault.Misuse("data set: split %q is not known; use %q or %q", src.Split, Train, Test)
+	}
+	return nil
+}
+
+// checkShape wants images of path to have the shape asked for: arrays are not
+// converted.
+func (src Source) checkShape(path string, c, h, w int) error {
+	if differs(src.Channels, c) || differs(src.Height, h) || differs(src.Width, w) {
+		return fault.Misuse("%s: images are %d×%d×%d (channels×height×width), not the %s asked for; images of kind %s are not converted",
+			path, c, h, w, wantedShape(src), src.Kind)
+	}
+	return nil
 }
 
 // fileError wraps an error of opening or listing path: a missing or forbidden

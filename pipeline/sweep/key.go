@@ -71,6 +71,9 @@ func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 // dataFiles are the files and folders that hold the images.
 func dataFiles(d config.Data) []string {
 	files := []string{d.Dir, d.Train, d.TrainLabels, d.TestLabels}
+	if d.Kind == "npy" {
+		files[0] = "" // nothing is read there
+	}
 	if d.Test != config.NoTestSet {
 		files = append(files, d.Test)
 	}

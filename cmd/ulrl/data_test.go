@@ -1,0 +1,41 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDataInfo(t *testing.T) {
+	got := ulrl(t, "data", "info", "-c", "badnets.yaml", "--sheet", "s.png")
+	for _, want := range []string{"50,000 for training, 10,000 for testing", "3×32×48", "[0.5, 0.25, 1]", "mean [0], std [1], by data.name x", "Classes (2)", "n02     45,000", "s.png"} {
+		if got.exit != 0 || !strings.Contains(got.stdout, want) {
+			t.Errorf("exit %d, %s lacks %q", got.exit, got.stdout, want)
+		}
+	}
+	var in dataInfo
+	decodeOne(t, ulrl(t, "data", "info", "-c", "badnets.yaml", "--json").stdout, &in)
+	if in.Test != 10000 || len(in.Classes) != 2 || in.Normalisation == nil {
+		t.Errorf("%+v", in)
+	}
+}
+
+// A folder's kind is found, and class folders alone are a training set.
+func TestDataInfoOfFolder(t *testing.T) {
+	file := writeFile(t, "x.npz", "")
+	dir := filepath.Dir(file)
+	for _, x := range []struct{ args, want string }{
+		{file, "npy " + file + " none"},
+		{dir + " --kind folder", "folder " + dir + " none"},
+		{dir + " --kind cifar", "cifar  "},
+		{dir + " --kind auto --set data.test=none", "auto  none"},
+	} {
+		got := ulrl(t, append([]string{"data", "info"}, strings.Fields(x.args)...)...)
+		if first, _, _ := strings.Cut(got.stdout, "\n"); got.exit != 0 || first != x.want {
+			t.Errorf("%s: exit %d, %q, %s", x.args, got.exit, first, got.stderr)
+		}
+		if !strings.Contains(got.stdout, "none for testing") || !strings.Contains(got.stdout, "none is known") || !strings.Contains(got.stdout, `gold\x1bfish`) {
+			t.Error(got.stdout)
+		}
+	}
+}
