@@ -38,7 +38,8 @@ try:
     import torch
     from torch import nn
 except ImportError as why:
-    sys.exit(f"export_torchscript: {sys.executable} cannot import torch ({why}): run this with the Python that has your model's packages")
+    print(f"export_torchscript: {sys.executable} cannot import torch ({why}): run this with the Python that has your model's packages", file=sys.stderr)
+    sys.exit(2)
 
 TOLERANCE = 1e-4  # of logits, times the largest of them where that is above 1: kernels are fused otherwise in TorchScript
 BATCH = 4  # the images of a check: BatchNorm over a single pixel wants more than one
@@ -56,6 +57,10 @@ class Misuse(Failure):
     """What the user can mend: exit code 2."""
 
     code = 2
+
+
+class WrongImages(Misuse):
+    """The model does not take images of this shape."""
 
 
 # ---------------------------------------------------------------- the model
@@ -467,7 +472,7 @@ def logits_of(model: Callable[[torch.Tensor], Any], images: torch.Tensor, whose:
     try:
         out = model(images)
     except Exception as why:
-        raise Misuse(f"{whose} does not take images of {times(images.shape[1:])}: {blame(why)}") from why
+        raise WrongImages(f"{whose} does not take images of {times(images.shape[1:])}: {blame(why)}") from why
     if not isinstance(out, torch.Tensor):
         raise Misuse(f"{whose} returns a {type(out).__name__}: a classifier returns one tensor of class scores (auxiliary outputs off, or a small module around it)")
     if out.dim() != 2 or out.shape[0] != len(images) or out.shape[1] < 2:
@@ -490,7 +495,7 @@ def choose_images(model: nn.Module, shape: Optional[list[int]]) -> torch.Tensor:
             with torch.no_grad():
                 logits_of(model.eval(), images, "the model")
             return images
-        except Misuse as why:
+        except WrongImages as why:
             error = error or why
     raise Misuse(str(error) + ("" if shape else "; nor of other usual sizes: name the right one with --shape channels,height,width")) from error
 
@@ -566,7 +571,7 @@ def reaction(model: nn.Module, mine: Found, theirs: Found, trace: str) -> str:
         return f"{normalised} BatchNorm layers do not react to train(), nor do they in Python: they stay as they are in cleaning"
     if theirs.moved:
         return f"train() and eval() have effect: {theirs.moved} running statistics of BatchNorm move"
-    return "train() and eval() have effect: dropout" if theirs.differs else "train() and eval() have no effect: there is no BatchNorm and no dropout"
+    return "train() and eval() have effect: dropout" if theirs.differs else "train() and eval() make no difference, nor do they in Python: no BatchNorm, no dropout that shows"
 
 
 def head(model: nn.Module, classes: int) -> Optional[str]:
@@ -601,6 +606,8 @@ def check_output(o: argparse.Namespace) -> None:
     folder = os.path.dirname(os.path.abspath(o.output))
     if not os.path.isdir(folder):
         raise Misuse(f"{o.output}: the folder {folder} is not there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Misuse(f"{o.output}: nothing can be written to the folder {folder}")
     if os.path.isdir(o.output):
         raise Misuse(f"{o.output} is a folder: name a file")
     if o.weights and os.path.exists(o.output) and os.path.exists(o.weights) and os.path.samefile(o.weights, o.output):
@@ -681,10 +688,10 @@ def blame(why: BaseException) -> str:
     """An error of the user's code with the last line of theirs that led to it."""
     # The interpreter of TorchScript says its own at the end.
     text = f"{type(why).__name__}: {first_line(why)}" if not isinstance(why, torch.jit.Error) else str(why).strip().splitlines()[-1]
+    if isinstance(why, SyntaxError) and why.filename:
+        return f"SyntaxError: {why.msg} ({Place(why.filename, why.lineno or 0)})"
     frames = [Place(f.filename, f.lineno or 0) for f in traceback.extract_tb(why.__traceback__)]
     own = [p for p in frames if not p.foreign() and p.path != __file__ and not p.path.startswith("<")]
-    if isinstance(why, SyntaxError) and why.filename:
-        own = [Place(why.filename, why.lineno or 0)]
     return f"{text} ({own[-1]})" if own else text
 
 
@@ -699,9 +706,17 @@ def parse_shape(text: str) -> list[int]:
     return shape
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> Any:
+        """Ends the program."""
+        self.exit(Misuse.code, f"export_torchscript: {message} (--help shows how it is used)\n")
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command line."""
-    p = argparse.ArgumentParser(prog="export_torchscript.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="export_torchscript.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model", metavar="MODULE:NAME", help="a function or class that makes the model: torchvision.models:resnet18, mypkg/model.py:make_model")
     p.add_argument("--arg", metavar="KEY=VALUE", type=argument, action="append", default=[], help="an argument of it, as in Python; may be repeated")
     p.add_argument("--weights", metavar="FILE", help="a state dict by torch.save (or .safetensors), alone or inside a checkpoint")

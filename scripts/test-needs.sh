@@ -8,8 +8,8 @@ source scripts/apt.sh
 
 scripts/fashion-mnist.sh || true
 for python in "${PYTHON:-}" python3 /usr/bin/python3; do
-  if [[ -n $python ]] && $python -c 'import torch' 2>/dev/null; then
+  if [[ -n $python ]] && $python -c 'import torch, torchvision' 2>/dev/null; then
     exit 0
   fi
 done
-apt_install python3-torch || echo "no Python with torch: the test that loads a cleaned model with it is skipped" >&2
+apt_install python3-torch python3-torchvision || echo "no Python with torch and torchvision: the tests that need it are skipped" >&2
