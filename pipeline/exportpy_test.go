@@ -158,7 +158,7 @@ def vgg():
 def grey():
     blocks = torchvision.models.resnet.BasicBlock
     net = torchvision.models.ResNet(blocks, [1, 1, 1, 1], num_classes=3)
-    net.conv1, net.layer3, net.layer4 = nn.Conv2d(1, 64, 3, padding=1, bias=False), nn.Identity(), nn.Identity()
+    net.conv1, net.layer3, net.layer4 = nn.Conv2d(1, 64, 3, 2, 1, bias=False), nn.Identity(), nn.Identity()
     net.fc = nn.Linear(128, 3)
     return net
 
@@ -202,7 +202,7 @@ func TestExportedModelIsCleaned(t *testing.T) {
 	e := newExporter(t, "torchvision")
 	e.write("nets.py", torchvisionNets)
 	e.export([]string{"nets.py:grey", "-o", "mine.pt", "--shape", "1,12,12"})
-	result, err := Run(context.Background(), e.config("attack.name=none", "model.path="+e.path("mine.pt"), "relearn.epochs=20", "relearn.lr=0.02"), e.env, RunOptions{})
+	result, err := Run(context.Background(), e.config("attack.name=none", "model.path="+e.path("mine.pt"), "unlearn.epochs=4", "relearn.epochs=10", "relearn.lr=0.02"), e.env, RunOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
