@@ -13,5 +13,4 @@ for python in "${PYTHON:-}" python3 /usr/bin/python3; do
     exit 0
   fi
 done
-apt_install python3-torch || echo "no Python with torch: the tests that load models with it are skipped" >&2
-apt_install python3-torchvision || echo "no Python with torchvision: the test that compares the networks with it is skipped" >&2
+apt_install python3-torch python3-torchvision || echo "no Python with torch and torchvision: the tests that need it are skipped" >&2
