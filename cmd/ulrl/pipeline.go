@@ -8,6 +8,7 @@ import (
 
 	"ulrl/pipeline"
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/fetch"
 	"ulrl/pipeline/runstore"
 	"ulrl/torchbridge"
 )
@@ -39,6 +40,7 @@ type engine struct {
 	inspect func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
 	data    func(ctx context.Context, c *config.Config, o dataOptions) (*dataInfo, error)
+	fetch   func(ctx context.Context, set fetch.Set, o fetch.Options) (*fetch.Result, error)
 }
 
 // torchEngine is the real one.
@@ -55,6 +57,7 @@ func torchEngine() engine {
 		},
 		doctor: pipeline.Doctor,
 		data:   pipeline.Data,
+		fetch:  fetch.Fetch,
 	}
 }
 
