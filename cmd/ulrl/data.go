@@ -28,7 +28,7 @@ func newDataCommand(a *app) *cobra.Command {
 		},
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newDataInfoCommand(a))
+	cmd.AddCommand(newDataInfoCommand(a), newDataFetchCommand(a))
 	return cmd
 }
 

@@ -39,3 +39,32 @@ func TestDataInfoOfFolder(t *testing.T) {
 		}
 	}
 }
+
+func TestDataFetch(t *testing.T) {
+	got := ulrl(t, "data", "fetch", "gtsrb", "--dir", "sets")
+	want := "gtsrb is in sets/gtsrb, 3.0 MiB fetched\n\nIn a config\n  data: {name: gtsrb, kind: gtsrb, dir: sets/gtsrb, classes: 43}\n"
+	if got.exit != 0 || got.stdout != want {
+		t.Errorf("%+v", got)
+	}
+	got = ulrl(t, "data", "fetch", "cifar100", "--from", "nowhere")
+	if got.exit != 0 || !strings.HasPrefix(got.stdout, "cifar100 is in data/cifar100 already\n") {
+		t.Errorf("%+v", got)
+	}
+	var told struct {
+		Directory string
+		Already   bool
+		Data      map[string]any
+	}
+	decodeOne(t, ulrl(t, "data", "fetch", "fashion-mnist", "--json").stdout, &told)
+	if told.Directory != "data/fashion-mnist" || told.Already || told.Data["kind"] != "idx" {
+		t.Errorf("%+v", told)
+	}
+}
+
+func TestTrackerOfMiB(t *testing.T) {
+	for unit, want := range map[string]string{"": "3 of 9 batches", "MiB": "3 of 9 MiB"} {
+		if got := (phase{done: 3, total: 9}).far(unit); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

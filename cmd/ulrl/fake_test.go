@@ -15,6 +15,7 @@ import (
 	"ulrl/pipeline"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/fetch"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/runstore"
 	"ulrl/torchbridge"
@@ -54,6 +55,7 @@ func fakeEngine(step time.Duration) engine {
 		inspect: fakeInspect,
 		doctor:  fakeDoctor,
 		data:    fakeData,
+		fetch:   fakeFetch,
 	}
 }
 
@@ -179,6 +181,15 @@ func fakeData(_ context.Context, c *config.Config, o dataOptions) (*dataInfo, er
 		d.Test, d.Classes[0].Title = 10000, ""
 	}
 	return d, nil
+}
+
+// fakeFetch finds sets from nowhere there already.
+func fakeFetch(_ context.Context, set fetch.Set, o fetch.Options) (*fetch.Result, error) {
+	o.Progress.Start("fetch", 2)
+	o.Progress.Step("a.zip")
+	o.Progress.Step("a.zip")
+	o.Progress.End()
+	return &fetch.Result{Set: set.Name, Directory: o.Dir + "/" + set.Name, Already: o.From == "nowhere", Bytes: 3 << 20}, nil
 }
 
 // outcome is what a command did.

@@ -37,6 +37,8 @@ func TestMisuse(t *testing.T) {
 		{"config show", []string{"give one config: ulrl config show configs/badnets.yaml"}},
 		{"config chek x.yaml", []string{`unknown command "chek" for "ulrl config": wanted check or show`}},
 		{"data inf", []string{`unknown command "inf" for "ulrl data": wanted info or fetch`}},
+		{"data fetch", []string{"name one data set: cifar10, cifar100, gtsrb, tiny-imagenet, fashion-mnist"}},
+		{"data fetch svhn", []string{`no data set "svhn" is known: wanted one of cifar10,`}},
 		{"data info", []string{"give a config or a folder: ulrl data info -c configs/badnets.yaml, or"}},
 		{"data info -c badnets.yaml data", []string{"give a config or a folder"}},
 		{"data info -c badnets.yaml --kind idx", []string{"--kind is for a folder"}},

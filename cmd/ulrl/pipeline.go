@@ -8,6 +8,7 @@ import (
 
 	"ulrl/pipeline"
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/fetch"
 	"ulrl/pipeline/runstore"
 	"ulrl/torchbridge"
 )
@@ -43,6 +44,7 @@ type engine struct {
 	defense func(ctx context.Context, env environment, model, record, file string) (string, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
 	data    func(ctx context.Context, c *config.Config, o dataOptions) (*dataInfo, error)
+	fetch   func(ctx context.Context, set fetch.Set, o fetch.Options) (*fetch.Result, error)
 }
 
 // torchEngine is the real one.
@@ -62,6 +64,7 @@ func torchEngine() engine {
 		defense: pipeline.ExportDefense,
 		doctor:  pipeline.Doctor,
 		data:    pipeline.Data,
+		fetch:   fetch.Fetch,
 	}
 }
 

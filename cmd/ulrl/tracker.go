@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"sync"
@@ -15,6 +16,7 @@ type tracker struct {
 	log    logrus.FieldLogger
 	fields bool          // numbers as fields too, for machines
 	every  time.Duration // the least time between two log lines of one phase
+	unit   string        // what steps are; "": batches
 	now    func() time.Time
 	draw   func(*tracker) bar // nil: no bars
 
@@ -91,7 +93,7 @@ func (t *tracker) Step(note string) {
 	}
 	if now := t.now(); now.Sub(t.line) >= t.every {
 		t.line = now
-		t.say(t.phase.far())
+		t.say(t.phase.far(t.unit))
 	}
 }
 
@@ -101,7 +103,7 @@ func (t *tracker) End() {
 		return
 	}
 	t.hide()
-	t.say(t.phase.ended() + " in " + seconds(t.spent()))
+	t.say(t.phase.ended(t.unit) + " in " + seconds(t.spent()))
 	t.open = false
 	if n := len(t.outer); n > 0 {
 		outer := t.outer[n-1]
@@ -128,17 +130,18 @@ func (t *tracker) say(how string) {
 }
 
 // far is how many steps are done.
-func (p phase) far() string {
+func (p phase) far(unit string) string {
+	unit = cmp.Or(unit, "batches")
 	if p.total == 0 {
-		return fmt.Sprintf("%d batches", p.done)
+		return fmt.Sprintf("%d %s", p.done, unit)
 	}
-	return fmt.Sprintf("%d of %d batches", p.done, p.total)
+	return fmt.Sprintf("%d of %d %s", p.done, p.total, unit)
 }
 
 // ended is how the phase came to its end: some stop before their last step.
-func (p phase) ended() string {
+func (p phase) ended(unit string) string {
 	if p.done < p.total {
-		return "ended after " + p.far()
+		return "ended after " + p.far(unit)
 	}
 	return "done"
 }

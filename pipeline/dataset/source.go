@@ -146,7 +146,7 @@ func fileError(what, path string, err error) error {
 // remedy is what to do about a missing path.
 func remedy(path string) string {
 	if strings.Contains(path, "fashion-mnist") {
-		return "install it with: apt-get install dataset-fashion-mnist"
+		return "install it with: apt-get install dataset-fashion-mnist, or use ulrl data fetch fashion-mnist and set data.dir"
 	}
 	return "check the path"
 }
