@@ -107,10 +107,13 @@ func (p *stopper) Step(string) {
 // An attack that was interrupted and resumed leaves the model that one leaves
 // which was not.
 func TestResumedAttackIsTheSame(t *testing.T) {
-	for _, name := range []string{"badnets", "wanet", "lf", "lira", "inputaware"} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct{ name, arch string }{
+		{"badnets", "preactresnet18"}, {"wanet", "preactresnet18"}, {"lf", "preactresnet18"}, {"lira", "preactresnet18"},
+		{"inputaware", "preactresnet18"}, {"badnets", "mobilenet_v3_large"}, // which has dropout
+	} {
+		t.Run(c.name+" "+c.arch, func(t *testing.T) {
 			f := newFixture(t)
-			sets := []string{"attack.name=" + name, "attack.train.epochs=4", "attack.lf.updates=5", "attack.lira.generator_epochs=3",
+			sets := []string{"attack.name=" + c.name, "attack.arch.name=" + c.arch, "attack.arch.width=8", "attack.train.epochs=4", "attack.lf.updates=5", "attack.lira.generator_epochs=3",
 				"attack.clean_model.dir=" + f.path("clean"), "attack.clean_model.epochs=1"}
 			whole, err := Attack(context.Background(), f.config(append(sets, "attack.output="+f.path("whole"))...), f.env, AttackOptions{})
 			if err != nil {

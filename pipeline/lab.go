@@ -85,7 +85,7 @@ func cleanModel(ctx context.Context, env Env, l *attack.Lab, seed uint64) (*torc
 	src := dataset.NewLoader(l.Set, draw)
 	err = l.Phase("train a clean model", training.Epochs*src.Batches(), func() error {
 		return attack.Train(ctx, l.Dev, attack.Course{
-			Model: m, Source: src, Loss: attack.CrossEntropy, Schedule: training, Watch: l.Watch,
+			Model: m, Source: src, Loss: attack.CrossEntropy, Schedule: training, Watch: l.Watch, Seed: seed,
 		})
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"ulrl/pipeline/attack"
 	"ulrl/pipeline/config"
@@ -124,7 +125,7 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 		own := g.dev.NewScope()
 		defer own.Close()
 		var fast *torch.Module
-		err := g.dev.Do(ctx, func(*torch.Scope) (err error) { fast, err = forEvaluation(g.env, own, m); return })
+		err := g.dev.Do(ctx, func(*torch.Scope) (err error) { fast, err = g.forEvaluation(own, m); return })
 		if err != nil {
 			return err
 		}
@@ -152,18 +153,63 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 	return scores, nil
 }
 
-// forEvaluation is a fused copy; a model that cannot be fused is copied as it is.
-func forEvaluation(env Env, s *torch.Scope, m *torch.Module) (*torch.Module, error) {
-	fused, err := m.ForInference(s)
-	if err == nil {
-		return fused, nil
-	}
-	env.Log.WithError(err).Debug("the model cannot be fused for evaluation; it is run as it is")
+// forEvaluation is a fused copy, or where that would not be the same model, a
+// copy as it is.
+func (g *gauge) forEvaluation(s *torch.Scope, m *torch.Module) (*torch.Module, error) {
 	plain, err := m.CopyTo(s)
 	if err != nil {
 		return nil, err
 	}
-	return plain, plain.Train(false)
+	if err := plain.Train(false); err != nil {
+		return nil, err
+	}
+	fused, err := m.ForInference(s)
+	if err == nil {
+		if err = g.check(fused, plain); err == nil {
+			plain.Close()
+			return fused, nil
+		}
+		fused.Close()
+	}
+	g.env.Log.WithError(err).Debug("the model cannot be fused for evaluation; it is run as it is")
+	return plain, nil
+}
+
+// check looks for what libtorch 1.13 gets wrong when it fuses: elementwise
+// operators (hardswish, hardsigmoid, relu6) leave out what channels are padded
+// with, and pooling 1×1 to 7×7, as VGG does on small images, fails once run.
+func (g *gauge) check(fused, plain *torch.Module) error {
+	names, err := fused.Operators()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "prim::MKLDNN") {
+			return fmt.Errorf("%s is not to be trusted", name)
+		}
+	}
+	return g.agree(fused, plain)
+}
+
+// agree compares two models' scores on a few images, by more than rounding.
+func (g *gauge) agree(fused, plain *torch.Module) error {
+	const images, tolerance = 8, 1e-3
+	s := g.dev.NewScope() // what fails here must not stick to the evaluation
+	defer s.Close()
+	var gap, size float64
+	s.NoGrad(func() {
+		loader := dataset.NewLoader(g.clean, dataset.LoaderOptions{BatchSize: images, Normalise: g.normalise})
+		x, _ := loader.Batch(s, 0, 0)
+		scores := plain.Forward(x)
+		gap, size = fused.Forward(x).Sub(scores).Abs().Sum().Item(), scores.Abs().Sum().Item()
+	})
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if !(gap <= tolerance*size) { // NaN too
+		return fmt.Errorf("fused, its scores differ by %g of %g", gap, size)
+	}
+	return nil
 }
 
 // predict gives each batch's predicted classes, with the trigger on if there is

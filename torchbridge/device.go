@@ -61,6 +61,9 @@ func (l *Library) Device(name string, threads int) (*Device, error) {
 	return d, nil
 }
 
+// Seed is the library's Seed: the generator is the whole process's.
+func (d *Device) Seed(seed uint64) error { return d.lib.Seed(seed) }
+
 // answer runs the job and sends its result, even if the job ends the goroutine.
 func (j job) answer() {
 	err := errors.New("the step ended its goroutine")

@@ -263,7 +263,7 @@ func goals(s *torch.Scope, c config.Attack, classes int, labels *torch.Tensor) *
 func (l *Lab) fit(ctx context.Context, made *Made, src train.Source, loss Loss, p *Partner) error {
 	c := Course{
 		Model: made.Model, Source: src, Loss: loss, Schedule: l.Config.Train,
-		Partner: p, Watch: l.Watch, Resume: l.Resume,
+		Partner: p, Watch: l.Watch, Seed: l.Draw.Seed, Resume: l.Resume,
 	}
 	if l.Save != nil {
 		c.Save = func(at Checkpoint) (err error) {

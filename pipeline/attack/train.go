@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"math/rand/v2"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/train"
@@ -25,6 +26,7 @@ type Course struct {
 	Schedule config.Training
 	Partner  *Partner // nil: none
 	Watch    train.Watcher
+	Seed     uint64                   // of dropout inside the model
 	Resume   *Checkpoint              // nil: from the beginning
 	Save     func(c Checkpoint) error // after each epoch; nil: never
 }
@@ -40,6 +42,11 @@ func Train(ctx context.Context, dev *torch.Device, c Course) error {
 	}
 	c.checkpoints(&plan)
 	_, err := train.Run(ctx, dev, c.Model, c.Source, plan, c.Watch, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
+		if len(t.Batches) == 0 {
+			if err := dev.Seed(epochSeed(c.Seed, t.Epoch.Epoch)); err != nil {
+				return err
+			}
+		}
 		learning, err := p.prepare(s, t.Epoch.Epoch)
 		if err != nil {
 			return err
@@ -56,6 +63,12 @@ func Train(ctx context.Context, dev *torch.Device, c Course) error {
 		return t.Add(s, logits, labels, crossEntropy, plan.Advice)
 	})
 	return err
+}
+
+// epochSeed makes what dropout draws in an epoch hang on nothing before it, so
+// that a training that is resumed ends as one that is not.
+func epochSeed(seed uint64, epoch int) uint64 {
+	return rand.NewPCG(seed, uint64(epoch)).Uint64()
 }
 
 // prepare clears the partner's gradients, or stops it once its epochs (the
