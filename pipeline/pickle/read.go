@@ -500,10 +500,11 @@ func (r *reader) stepObject(code byte) error {
 	}
 	var named *Dict
 	if code == 0x92 {
-		ok := false
-		if named, ok = last.(*Dict); !ok {
+		d, ok := last.(*Dict)
+		if !ok {
 			return errors.New("keyword arguments that are no dict")
 		}
+		named = d
 		if last, err = r.pop(); err != nil {
 			return err
 		}

@@ -136,7 +136,7 @@ func (a *archiveReader) record(name string, limit uint64) ([]byte, error) {
 	if err != nil {
 		return nil, damaged(name, err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	out, err := io.ReadAll(r)
 	if err != nil {
 		return nil, damaged(name, err)
