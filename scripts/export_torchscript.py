@@ -209,7 +209,7 @@ def read_tensors(path: str, archive: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as why:
         if not archive:
-            said = re.search(r"WeightsUnpickler error: (.*)", str(why))
+            said = re.search(r"(?:WeightsUnpickler error: |Trying to load )(.*)", str(why))
             raise Misuse(f"weights {path}: refused, no plain weights ({said[1] if said else first_line(why)}); nothing of it was run: {REMEDY}") from why
     with zipfile.ZipFile(path) as file:
         pickled = next((name for name in file.namelist() if name.endswith("/data.pkl")), None)
