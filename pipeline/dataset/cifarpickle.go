@@ -58,7 +58,7 @@ func pickledNames(f cifarForm, path string, text []byte) ([]string, error) {
 	}
 	names := make([]string, len(list.Items))
 	for i, item := range list.Items {
-		name, ok := pickledBytes(item)
+		name, ok := pickle.Bytes(item)
 		if !ok {
 			return nil, fault.Misuse("class names %s: name %d is no text; unpack the archive again", path, i)
 		}
@@ -83,7 +83,7 @@ func unpickleDict(text []byte) (map[string]any, error) {
 	}
 	out := make(map[string]any, dict.Len())
 	for i, key := range dict.Keys {
-		if name, ok := pickledBytes(key); ok {
+		if name, ok := pickle.Bytes(key); ok {
 			out[string(name)] = dict.Values[i]
 		}
 	}
@@ -93,81 +93,20 @@ func unpickleDict(text []byte) (map[string]any, error) {
 // allowArrays lets through what NumPy's arrays and, in old protocols, bytes are
 // made by.
 func allowArrays(g pickle.Global) error {
-	switch g.String() {
-	case "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype", "_codecs.encode":
+	if pickle.NumPy(g) {
 		return nil
 	}
 	return fmt.Errorf("the pickle names %s, which a data set has no use for", g)
 }
 
-// pickledBytes is a string of bytes: Python 2 has them as text, Python 3 as
-// bytes or, in the protocols of Python 2, as a call that encodes text.
-func pickledBytes(v any) ([]byte, bool) {
-	switch v := v.(type) {
-	case string:
-		return []byte(v), true
-	case []byte:
-		return v, true
-	case *pickle.Object:
-		if v.Class.String() != "_codecs.encode" || len(v.Args) != 2 || v.Args[1] != "latin1" {
-			return nil, false
-		}
-		text, ok := v.Args[0].(string)
-		if !ok {
-			return nil, false
-		}
-		out := make([]byte, 0, len(text))
-		for _, r := range text {
-			if r > 0xff {
-				return nil, false
-			}
-			out = append(out, byte(r))
-		}
-		return out, true
-	}
-	return nil, false
-}
-
-// pickledArray is an array as NumPy pickles it: the call of _reconstruct, whose
-// state is version, shape, type, order and bytes.
+// pickledArray is an array as NumPy pickles it, in C's order.
 func pickledArray(v any) (array, error) {
-	object, ok := v.(*pickle.Object)
-	if !ok || object.Class.Name != "_reconstruct" {
-		return array{}, errors.New("no NumPy array")
-	}
-	state, ok := object.State.(pickle.Tuple)
-	if !ok || len(state) != 5 {
-		return array{}, errors.New("a NumPy array without its state")
-	}
-	shape, ok := state[1].(pickle.Tuple)
-	dtype, isType := state[2].(*pickle.Object)
-	fortran, isFlag := flag(state[3])
-	data, isData := pickledBytes(state[4])
-	if !ok || !isType || !isFlag || !isData || dtype.Class.String() != "numpy.dtype" || len(dtype.Args) == 0 {
-		return array{}, errors.New("a NumPy array whose state is not understood")
-	}
-	name, ok := pickledBytes(dtype.Args[0])
+	a, ok, err := pickle.ArrayOf(v)
 	if !ok {
-		return array{}, errors.New("a NumPy array of a type that is not understood")
+		err = errors.New("no NumPy array")
 	}
-	a := array{dtype: string(name), data: data}
-	for _, extent := range shape {
-		n, ok := extent.(int64)
-		if !ok {
-			return array{}, errors.New("a NumPy array whose shape is not of whole numbers")
-		}
-		a.shape = append(a.shape, int(n))
+	if err != nil {
+		return array{}, err
 	}
-	return a.inOrder(fortran)
-}
-
-// flag is a truth value; Python 2 has some as numbers.
-func flag(v any) (value, ok bool) {
-	switch v := v.(type) {
-	case bool:
-		return v, true
-	case int64:
-		return v != 0, true
-	}
-	return false, false
+	return array{shape: a.Shape, dtype: a.DType, data: a.Data}.inOrder(a.Fortran)
 }

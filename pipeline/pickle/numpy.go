@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -18,16 +19,16 @@ func NumPy(g Global) bool {
 	return false
 }
 
-// Array is a NumPy array, C-contiguous and little-endian.
+// Array is a NumPy array as it was pickled.
 type Array struct {
-	Kind  byte // NumPy's: 'b' bool, 'i' signed, 'u' unsigned, 'f' float
-	Size  int  // bytes of an element
-	Shape []int
-	Data  []byte
+	DType   string // as NumPy writes it, its byte order in front: "u1", "<i8", ">f4"
+	Shape   []int
+	Fortran bool // the first index is the fastest
+	Data    []byte
 }
 
-// ArrayOf reads an array out of what NumPy pickled. ok is false where value is
-// something else.
+// ArrayOf reads an array of numbers out of what NumPy pickled: version, shape,
+// type, order and bytes. ok is false where value is something else.
 func ArrayOf(value any) (a *Array, ok bool, err error) {
 	o, is := value.(*Object)
 	if !is || o.Class.Name != "_reconstruct" || !NumPy(o.Class) {
@@ -35,51 +36,43 @@ func ArrayOf(value any) (a *Array, ok bool, err error) {
 	}
 	state, is := o.State.(Tuple)
 	if !is || len(state) != 5 {
-		return nil, true, errors.New("an array without its data")
+		return nil, true, errors.New("a NumPy array without its data")
 	}
 	t, err := typeOf(state[2])
 	if err != nil {
 		return nil, true, err
 	}
 	dims, is := state[1].(Tuple)
-	fortran, isBool := state[3].(bool)
-	data, isBytes := bytesOf(state[4])
-	if !is || !isBool || !isBytes {
-		return nil, true, errors.New("an array of a form that is not known")
+	fortran, isFlag := flag(state[3])
+	data, isBytes := Bytes(state[4])
+	if !is || !isFlag || !isBytes {
+		return nil, true, errors.New("a NumPy array of a form that is not known")
 	}
-	a = &Array{Kind: t.kind, Size: t.size, Shape: make([]int, len(dims)), Data: data}
+	a = &Array{DType: t.String(), Shape: make([]int, len(dims)), Fortran: fortran, Data: data}
 	n := int64(t.size)
 	for i, d := range dims {
 		extent, is := d.(int64)
 		if !is || extent < 0 || extent > 0 && n > math.MaxInt64/extent {
-			return nil, true, fmt.Errorf("an array of shape %v", []any(dims))
+			return nil, true, fmt.Errorf("a NumPy array of shape %v", []any(dims))
 		}
 		a.Shape[i] = int(extent)
 		n *= extent
 	}
-	switch {
-	case n != int64(len(data)):
-		return nil, true, fmt.Errorf("an array of shape %v takes %d bytes, it has %d", a.Shape, n, len(data))
-	case fortran && len(dims) > 1:
-		return nil, true, errors.New("an array in Fortran's order")
-	case t.big && t.size > 1:
-		return nil, true, errors.New("a big-endian array")
+	if n != int64(len(data)) {
+		return nil, true, fmt.Errorf("a NumPy array of shape %v takes %d bytes, it has %d", a.Shape, n, len(data))
 	}
 	return a, true, nil
 }
 
-// Ints are the elements of an array of whole numbers or truth values.
-func (a *Array) Ints() ([]int64, error) {
-	out := make([]int64, 0, len(a.Data)/a.Size)
-	for at := 0; at < len(a.Data); at += a.Size {
-		v, err := number(numpyType{kind: a.Kind, size: a.Size}, a.Data[at:at+a.Size])
-		n, ok := v.(int64)
-		if err != nil || !ok {
-			return nil, fmt.Errorf("an array of type %c%d, wanted whole numbers", a.Kind, a.Size)
-		}
-		out = append(out, n)
+// flag is a truth value; Python 2 has some as numbers.
+func flag(v any) (value, ok bool) {
+	switch v := v.(type) {
+	case bool:
+		return v, true
+	case int64:
+		return v != 0, true
 	}
-	return out, nil
+	return false, false
 }
 
 // Plain is a NumPy number as an int64, float64 or bool, and bytes of Python 3 in
@@ -89,7 +82,7 @@ func Plain(value any) (any, error) {
 	if !is {
 		return value, nil
 	}
-	if b, is := bytesOf(o); is {
+	if b, is := Bytes(o); is {
 		return b, nil
 	}
 	if o.Class.Name != "scalar" || !NumPy(o.Class) {
@@ -102,7 +95,7 @@ func Plain(value any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, is := bytesOf(o.Args[1])
+	data, is := Bytes(o.Args[1])
 	if !is || len(data) != t.size || t.big && t.size > 1 {
 		return nil, errors.New("a NumPy number of a form that is not known")
 	}
@@ -110,35 +103,43 @@ func Plain(value any) (any, error) {
 }
 
 type numpyType struct {
-	kind byte
-	size int
-	big  bool
+	kind byte // 'b' truth value, 'i' signed, 'u' unsigned, 'f' float
+	size int  // bytes
+	big  bool // most significant byte first
+}
+
+func (t numpyType) String() string {
+	order := "<"
+	if t.big {
+		order = ">"
+	}
+	if t.size == 1 {
+		order = ""
+	}
+	return order + string(t.kind) + strconv.Itoa(t.size)
 }
 
 func typeOf(value any) (numpyType, error) {
 	o, is := value.(*Object)
 	if !is || o.Class != (Global{"numpy", "dtype"}) || len(o.Args) == 0 {
-		return numpyType{}, errors.New("an array without its type")
+		return numpyType{}, errors.New("a NumPy array without its type")
 	}
-	name, is := o.Args[0].(string)
-	if b, isBytes := o.Args[0].([]byte); isBytes {
-		name, is = string(b), true
+	text, is := Bytes(o.Args[0])
+	name := string(text)
+	if !is || len(name) != 2 || strings.IndexByte("biuf", name[0]) < 0 || strings.IndexByte("1248", name[1]) < 0 {
+		return numpyType{}, fmt.Errorf("a NumPy array of type %q, wanted numbers", name)
 	}
-	t := numpyType{}
-	if is && len(name) == 2 && strings.IndexByte("biuf", name[0]) >= 0 && strings.IndexByte("1248", name[1]) >= 0 {
-		t.kind, t.size = name[0], int(name[1]-'0')
-	} else {
-		return t, fmt.Errorf("an array of type %q, wanted numbers", name)
-	}
+	t := numpyType{kind: name[0], size: int(name[1] - '0')}
 	if state, is := o.State.(Tuple); is && len(state) > 1 {
-		t.big = state[1] == ">"
+		order, _ := Bytes(state[1])
+		t.big = string(order) == ">"
 	}
 	return t, nil
 }
 
-// bytesOf takes bytes, what _codecs.encode makes of Latin-1 text, or a string of
-// Python 2, which the reader leaves as it is.
-func bytesOf(value any) ([]byte, bool) {
+// Bytes are those of a string of bytes: Python 2 has them as text, Python 3 as
+// bytes or, in the protocols of Python 2, as a call that encodes Latin-1 text.
+func Bytes(value any) ([]byte, bool) {
 	switch v := value.(type) {
 	case []byte:
 		return v, true
