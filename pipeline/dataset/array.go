@@ -116,7 +116,7 @@ func (a array) wholeNumbers() ([]int64, error) {
 func (a array) bytes() ([]uint8, error) {
 	number, order := a.number(), a.order()
 	var value func(i int) float64
-	n := 0
+	var n int
 	switch number {
 	case "u1":
 		return a.data, nil

@@ -104,7 +104,7 @@ func fill(ctx context.Context, set Set, o Options, staging string, result *Resul
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	left := set.Most
 	for _, file := range set.Files {
 		path, err := obtain(ctx, set, file, o, result)
