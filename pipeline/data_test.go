@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -54,5 +55,48 @@ func TestData(t *testing.T) {
 	c.Data.Name = "cifar10"
 	if _, err = Data(t.Context(), c, DataOptions{}); !fault.IsMisuse(err) {
 		t.Errorf("a normalisation of three channels for grey images: %v", err)
+	}
+}
+
+// Each kind is found by the config's keys for it.
+func TestDataOfKinds(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for class, name := range []string{"test_batch", "data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"} {
+		write("cifar-10-batches-bin/"+name+".bin", append([]byte{byte(class)}, make([]byte, 3072)...))
+	}
+	array := func(shape, data string) []byte {
+		return []byte("\x93NUMPY\x01\x00\x50\x00" + fmt.Sprintf("%-79s\n", "{'descr': '|u1', 'fortran_order': False, 'shape': "+shape+", }") + data)
+	}
+	x, y := write("x.npy", array("(2, 1, 2)", "abcd")), write("y.npy", array("(2,)", "\x01\x00"))
+	for _, kind := range []struct {
+		sets        []string
+		train, test int
+	}{
+		{[]string{"data.kind=cifar", "data.dir=" + dir, "data.name=cifar10"}, 5, 1},
+		{[]string{"data.kind=auto", "data.dir=" + dir, "data.name=cifar10", "data.test=none"}, 5, 0},
+		{[]string{"data.kind=npy", "data.train=" + x, "data.train_labels=" + y, "data.test=" + x, "data.test_labels=" + y, "data.classes=0"}, 2, 2},
+	} {
+		c, err := config.Default(config.Options{Sets: kind.sets})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := Data(t.Context(), c, DataOptions{})
+		if err != nil {
+			t.Errorf("%q: %v", kind.sets, err)
+			continue
+		}
+		if in.Train != kind.train || in.Test != kind.test {
+			t.Errorf("%q: %d and %d images", kind.sets, in.Train, in.Test)
+		}
 	}
 }

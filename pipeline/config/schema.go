@@ -46,8 +46,8 @@ type Data struct {
 	// Flip auto means. custom has no normalisation of its own.
 	Name string `mapstructure:"name" validate:"oneof=fashion-mnist mnist cifar10 cifar100 gtsrb tiny-imagenet custom"`
 	// Kind is idx (MNIST's files), folder (a folder of images per class), cifar,
-	// gtsrb, tiny-imagenet (those sets as they are given out), npy (NumPy's files) or auto (by
-	// what lies in Dir).
+	// gtsrb, tiny-imagenet (those sets as they are given out), npy (NumPy's files)
+	// or auto (by what lies in Dir).
 	Kind string `mapstructure:"kind" validate:"oneof=idx folder cifar gtsrb tiny-imagenet npy auto"`
 	// Dir has the four IDX files by their usual names, or train/ and test/, or
 	// what a set's archive unpacks to.

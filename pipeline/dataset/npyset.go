@@ -18,7 +18,7 @@ import (
 func readNumPy(ctx context.Context, src Source) (*Set, error) {
 	var images, labels array
 	var err error
-	var where string
+	var where string // the labels are
 	switch {
 	case src.Images == "":
 		return nil, fault.Misuse("data set: kind %q wants a file of images", KindNPY)
@@ -125,7 +125,7 @@ func readNPZ(ctx context.Context, src Source) (images, labels array, err error) 
 	if err != nil {
 		return images, labels, arrayError(src.Images, err)
 	}
-	defer func() { _ = archive.Close() }()
+	defer func() { _ = archive.Close() }() // it was only read
 	parts := map[string]*zip.File{}
 	var names []string
 	for _, f := range archive.File {
@@ -165,7 +165,7 @@ func readNPZPart(ctx context.Context, f *zip.File) (array, error) {
 	if err != nil {
 		return array{}, err
 	}
-	defer func() { _ = r.Close() }()
+	defer func() { _ = r.Close() }() // its checksum is compared at its end
 	a, err := decodeNPY(contextReader{ctx, r})
 	if err != nil {
 		return a, fmt.Errorf("%s: %w", f.Name, err)

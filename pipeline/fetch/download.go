@@ -91,7 +91,7 @@ func (d *download) try(ctx context.Context, f *os.File) error {
 	if err != nil {
 		return errGoOn{whyNot(ctx, err)}
 	}
-	defer func() { _ = response.Body.Close() }()
+	defer func() { _ = response.Body.Close() }() // what was read is checked by its sum
 	total, err := d.begin(f, have, response)
 	if err != nil || total == complete {
 		return err

@@ -114,7 +114,7 @@ func (u *unpacker) zipped(entry *zip.File) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }()
+	defer func() { _ = r.Close() }() // its checksum is compared at its end
 	return u.write(entry.Name, r)
 }
 
