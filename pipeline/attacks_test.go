@@ -31,7 +31,7 @@ func TestEveryAttackInMiniature(t *testing.T) {
 		{"ftrojan", []string{"attack.ftrojan.magnitude=200", "attack.train.epochs=12"}},
 		{"bpp", []string{"attack.bpp.levels=3", "attack.cross_ratio=0", "attack.poison_rate=0.2", "attack.train.epochs=12"}},
 		{"wanet", []string{"attack.wanet.strength=3", "attack.cross_ratio=0", "attack.poison_rate=0.2", "attack.train.epochs=12"}},
-		{"inputaware", []string{"attack.train.epochs=24", "attack.inputaware.density=0.2", "attack.inputaware.mask_epochs=10", "attack.poison_rate=0.2"}},
+		{"inputaware", []string{"attack.train.epochs=24", "attack.inputaware.density=0.3", "attack.inputaware.mask_epochs=10", "attack.poison_rate=0.2", "attack.cross_ratio=1"}},
 		{"lc", []string{"attack.lc.epsilon=150", "attack.poison_rate=0.25", "attack.train.epochs=12"}},
 		{"lf", []string{"attack.lf.bound=60", "attack.lf.updates=30"}},
 		{"lira", []string{"attack.train.epochs=16", "attack.lira.generator_epochs=8", "attack.lira.lr=0.01", "attack.poison_rate=0.2"}},

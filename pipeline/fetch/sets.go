@@ -28,10 +28,10 @@ type File struct {
 	Sum  string // "sha256:…" or "md5:…", in hexadecimal
 }
 
-// Sets are those that can be fetched. Sums: of CIFAR those in Keras's sources; of
-// GTSRB, Tiny ImageNet and Fashion-MNIST, whose SHA-256 nobody publishes, the MD5
-// in torchvision's sources, in Avalanche's and in the set's own README. MD5 guards
-// against damage, not against an attacker.
+// Sets are those that can be fetched. The sums are those that public projects
+// compare these archives with, each found in several unrelated ones; the files
+// themselves come with none but Fashion-MNIST's, whose README has the MD5. MD5
+// guards against damage, not against an attacker.
 func Sets() []Set {
 	return []Set{
 		{
