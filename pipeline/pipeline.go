@@ -35,6 +35,14 @@ func openDevice(env Env, c *config.Config) (*torch.Device, error) {
 	if err != nil {
 		return nil, fault.Misuse("device: %w", err)
 	}
+	for key, precision := range map[string]string{
+		"attack.train.precision": c.Attack.Train.Precision, "unlearn.precision": c.Unlearn.Precision, "relearn.precision": c.Relearn.Precision,
+	} {
+		if precision == "float16" && dev.Name() == "cpu" {
+			dev.Close()
+			return nil, fault.Misuse("%s: float16 needs a GPU, and this is a CPU: bfloat16 serves on both", key)
+		}
+	}
 	if err := env.Lib.Seed(c.Seed); err != nil {
 		dev.Close()
 		return nil, err

@@ -145,6 +145,33 @@ func TestRatioOverSeveralLayers(t *testing.T) {
 	}
 }
 
+// Training and cleaning in bfloat16 do what they do in float32.
+func TestBFloat16(t *testing.T) {
+	f := newFixture(t)
+	c := f.config("attack.train.precision=bfloat16", "unlearn.precision=bfloat16", "relearn.precision=bfloat16")
+	made, err := Attack(context.Background(), c, f.env, AttackOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *made.Scores.ACC < 0.8 || *made.Scores.ASR < 0.8 {
+		t.Errorf("ACC %.3f, ASR %.3f", *made.Scores.ACC, *made.Scores.ASR)
+	}
+	coarse, err := Run(context.Background(), c, f.env, RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *coarse.After.ACC < 0.8 {
+		t.Errorf("after cleaning: ACC %.3f", *coarse.After.ACC)
+	}
+	fine, err := Run(context.Background(), f.config(), f.env, RunOptions{Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reflect.DeepEqual(fine.Layers[0].Scores, coarse.Layers[0].Scores) {
+		t.Error("the precision of unlearning changed nothing")
+	}
+}
+
 func TestNothingSuspiciousIsSaid(t *testing.T) {
 	f := newFixture(t)
 	f.attack()
@@ -301,6 +328,7 @@ func TestBadSettings(t *testing.T) {
 		{"no such layer", "suspicious.layers=layer9.*", `nothing is named "layer9.*"`, true},
 		{"no data", "data.dir=" + f.path("nowhere"), "not found", true},
 		{"below a file", "output=" + f.path("config.yaml", "run"), "cannot make run directory", true},
+		{"float16 on a CPU", "relearn.precision=float16", "relearn.precision: float16 needs a GPU", true},
 		{"NaN in relearning", "unlearn.lr=1e-9 unlearn.epochs=1 relearn.lr=10 model.path=" + explosive, "relearn: it diverged, the loss of epoch", false},
 	}
 	for _, c := range cases {

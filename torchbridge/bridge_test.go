@@ -430,6 +430,36 @@ func TestForwardOnTwoTensors(t *testing.T) {
 	}
 }
 
+// 1 + 2^-9 is 1 in bfloat16; gradients reach the weights, which stay float32.
+func TestAutocastIsOfItsForwardAlone(t *testing.T) {
+	do(t, open(t), func(s *Scope) {
+		b := NewBuilder(s)
+		m, err := b.Finish(b.Part("Linear").Parameter("weight", From(s, []float32{2, 4}, 1, 2)).
+			Define("def forward(self, x):\n    return torch.linear(x, self.weight)\n"))
+		must(t, err)
+		must(t, m.RequireGrad(true))
+		fine := float32(1 + 1.0/512)
+		x := From(s, []float32{fine, 0}, 1, 2)
+		var coarse *Tensor
+		s.Autocast(BFloat16, func() {
+			coarse = m.Forward(x)
+			if got := Values[float32](x.MulScalar(1)); got[0] != fine {
+				t.Errorf("an operation outside of a module was cast: %v", got)
+			}
+		})
+		if got := Values[float32](coarse); got[0] != 2 {
+			t.Errorf("in bfloat16: %v, want 2", got)
+		}
+		coarse.Sum().Backward()
+		if got := Values[float32](m.Parameter(s, "weight").Grad()); !reflect.DeepEqual(got, []float32{1, 0}) {
+			t.Errorf("gradient %v, want 1 0", got)
+		}
+		if got := Values[float32](m.Forward(x)); got[0] != 2*fine {
+			t.Errorf("afterwards: %v, want %v", got, 2*fine)
+		}
+	})
+}
+
 func TestModuleLooksInside(t *testing.T) {
 	d := open(t)
 	do(t, d, func(s *Scope) {

@@ -51,6 +51,26 @@ func (s *Scope) NoGrad(f func()) {
 	f()
 }
 
+// Precision is what a module's forward multiplies in.
+type Precision int
+
+// The precisions. Float32 weights stay what they are; convolutions and matrix
+// products cast them and their inputs, as torch.autocast does.
+const (
+	FullPrecision Precision = C.TB_AUTOCAST_OFF      // as the weights are
+	BFloat16      Precision = C.TB_AUTOCAST_BFLOAT16 // on a CPU or GPU
+	Float16       Precision = C.TB_AUTOCAST_FLOAT16  // on a GPU; gradients may underflow, since no loss is scaled
+)
+
+// Autocast has the forward passes of modules in f multiply in a precision; their
+// results are float32.
+func (s *Scope) Autocast(p Precision, f func()) {
+	before := s.mode.autocast
+	s.mode.autocast = C.int32_t(p)
+	defer func() { s.mode.autocast = before }()
+	f()
+}
+
 // Close frees what the scope owns. Closing again does nothing.
 func (s *Scope) Close() {
 	for i := len(s.owned) - 1; i >= 0; i-- {

@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /* Raised whenever a signature or the meaning of an argument changes. */
-#define TB_ABI_VERSION 4
+#define TB_ABI_VERSION 5
 
 typedef struct tb_status tb_status;
 typedef struct tb_tensor tb_tensor;
@@ -34,11 +34,21 @@ typedef struct tb_optimizer tb_optimizer;
 typedef struct tb_strings tb_strings;
 typedef struct tb_bytes tb_bytes;
 
+/* Types to which a module's forward casts what it multiplies. */
+typedef enum tb_autocast {
+  TB_AUTOCAST_OFF = 0,
+  TB_AUTOCAST_BFLOAT16 = 1,
+  TB_AUTOCAST_FLOAT16 = 2, /* on a GPU only */
+  TB_AUTOCAST_COUNT
+} tb_autocast;
+
 /* How a call runs. grad: record operations for backward. threads: CPU threads
- * that one operation may use, 0 for libtorch's own choice. */
+ * that one operation may use, 0 for libtorch's own choice. autocast: a
+ * tb_autocast, which tb_module_forward alone heeds; its result is float32. */
 typedef struct tb_mode {
   int32_t threads;
   int32_t grad;
+  int32_t autocast;
 } tb_mode;
 
 typedef enum tb_code {

@@ -36,9 +36,10 @@ func Train(ctx context.Context, dev *torch.Device, c Course) error {
 	o, p, batches := c.Schedule, c.Partner, c.Source.Batches()
 	plan := train.Plan{
 		Phase: "train", Epochs: o.Epochs,
-		SGD:    torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov},
-		LR:     func(epoch, batch int) float64 { return rate(o, epoch*batches+batch, o.Epochs*batches) },
-		Advice: "lower attack.train.lr",
+		SGD:       torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov},
+		LR:        func(epoch, batch int) float64 { return rate(o, epoch*batches+batch, o.Epochs*batches) },
+		Precision: o.Precision,
+		Advice:    "lower attack.train.lr",
 	}
 	c.checkpoints(&plan)
 	_, err := train.Run(ctx, dev, c.Model, c.Source, plan, c.Watch, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {

@@ -15,10 +15,11 @@ import (
 func Unlearn(ctx context.Context, dev *torch.Device, model *torch.Module, src train.Source, o config.Unlearn, w train.Watcher) ([]train.Epoch, error) {
 	plan := train.Plan{
 		Phase: "unlearn", Epochs: o.Epochs,
-		SGD:    torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay},
-		LR:     func(epoch, _ int) float64 { return train.MultiStep(o.LR, o.Milestones, o.Gamma, epoch) },
-		Stop:   func(e train.Epoch) bool { return e.Accuracy <= o.StopAccuracy },
-		Advice: "lower unlearn.lr or raise unlearn.stop_accuracy",
+		SGD:       torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay},
+		LR:        func(epoch, _ int) float64 { return train.MultiStep(o.LR, o.Milestones, o.Gamma, epoch) },
+		Stop:      func(e train.Epoch) bool { return e.Accuracy <= o.StopAccuracy },
+		Precision: o.Precision,
+		Advice:    "lower unlearn.lr or raise unlearn.stop_accuracy",
 	}
 	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits := model.Forward(images)

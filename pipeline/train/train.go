@@ -97,7 +97,9 @@ type Plan struct {
 	SGD    torch.SGDOptions
 	LR     func(epoch, batch int) float64 // both from 0; in place of SGD.LR
 	Stop   func(e Epoch) bool             // nil: never early
-	Advice string                         // what to do where it diverges
+	// Precision is what the model multiplies in, as the configs name it; "" is float32.
+	Precision string
+	Advice    string // what to do where it diverges
 	// Done is how many epochs were run before; Begin, if not nil, then readies
 	// the optimiser, and After hears of each epoch that is over, counted from 1.
 	// Both run on the device's thread.
@@ -154,7 +156,9 @@ func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.Optimizer, src 
 			}
 			images, labels := src.Batch(s, epoch, i)
 			opt.ZeroGrad(s)
-			return step(s, opt, t, images, labels)
+			var err error
+			s.Autocast(precision(p.Precision), func() { err = step(s, opt, t, images, labels) })
+			return err
 		})
 		if err != nil {
 			return Epoch{}, err
@@ -162,6 +166,17 @@ func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.Optimizer, src 
 		w.Batch(t.Note())
 	}
 	return t.Finish(), nil
+}
+
+// precision is the bridge's for a config's.
+func precision(name string) torch.Precision {
+	switch name {
+	case "bfloat16":
+		return torch.BFloat16
+	case "float16":
+		return torch.Float16
+	}
+	return torch.FullPrecision
 }
 
 // optimiser puts the model into training mode and makes SGD for all of its

@@ -43,7 +43,7 @@ class ModeGuard {
   at::AutoGradMode grad_;
 };
 
-constexpr tb_mode kNoGrad{0, 0};
+constexpr tb_mode kNoGrad{0, 0, TB_AUTOCAST_OFF};
 
 // Turns the exception in flight into a status. Call it inside catch (...).
 tb_status* current_exception_status() noexcept;

@@ -4,8 +4,10 @@
 #include <set>
 #include <sstream>
 
+#include <ATen/autocast_mode.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/version.h>
 
 using tb::give;
 using tb::guarded;
@@ -61,6 +63,48 @@ void copy_requires_grad(const Module& from, Module& to) {
   }
 }
 
+// Before 2.4 autocasting was set device by device.
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+void set_autocast(c10::DeviceType device, bool on, at::ScalarType type) {
+  at::autocast::set_autocast_dtype(device, type);
+  at::autocast::set_autocast_enabled(device, on);
+}
+#else
+void set_autocast(c10::DeviceType device, bool on, at::ScalarType type) {
+  if (device == c10::DeviceType::CPU) {
+    at::autocast::set_autocast_cpu_dtype(type);
+    at::autocast::set_cpu_enabled(on);
+  } else {
+    at::autocast::set_autocast_gpu_dtype(type);
+    at::autocast::set_enabled(on);
+  }
+}
+#endif
+
+// Casts in one forward pass. Weights that were cast are kept for its length, so
+// that one used twice is cast once.
+class AutocastGuard {
+ public:
+  AutocastGuard(int32_t kind, c10::DeviceType device) : device_(device), on_(kind != TB_AUTOCAST_OFF) {
+    if (kind < 0 || kind >= TB_AUTOCAST_COUNT) throw tb::ArgumentError("no such autocast type: " + std::to_string(kind));
+    if (!on_) return;
+    if (kind == TB_AUTOCAST_FLOAT16 && device == c10::DeviceType::CPU)
+      throw tb::ArgumentError("autocast to float16 needs a GPU: use bfloat16 on a CPU");
+    set_autocast(device_, true, kind == TB_AUTOCAST_FLOAT16 ? at::kHalf : at::kBFloat16);
+  }
+  ~AutocastGuard() {
+    if (!on_) return;
+    at::autocast::clear_cache();
+    set_autocast(device_, false, device_ == c10::DeviceType::CPU ? at::kBFloat16 : at::kHalf);
+  }
+  AutocastGuard(const AutocastGuard&) = delete;
+  AutocastGuard& operator=(const AutocastGuard&) = delete;
+
+ private:
+  c10::DeviceType device_;
+  bool on_;
+};
+
 }  // namespace
 
 namespace tb {
@@ -102,12 +146,17 @@ tb_status* tb_module_forward(tb_mode mode, const tb_module* m, const tb_tensor* 
     auto module = need(m, "module").value;
     std::vector<c10::IValue> stack;
     for (size_t i = 0; i < n; ++i) stack.emplace_back(need(inputs[i], "input").value);
-    auto result = module.forward(std::move(stack));
+    const auto device = n > 0 ? inputs[0]->value.device().type() : c10::DeviceType::CPU;
+    auto result = [&] {
+      AutocastGuard casts(mode.autocast, device);
+      return module.forward(std::move(stack));
+    }();
     if (!result.isTensor())
       throw tb::ArgumentError("forward returned " + result.tagKind() + ", not one tensor");
     auto tensor = result.toTensor();
     if (!tensor.defined() || tensor.is_nested() || tensor.layout() != at::kStrided)
       throw tb::ArgumentError("forward returned a tensor of an unusual kind (empty, nested or sparse)");
+    if (mode.autocast != TB_AUTOCAST_OFF && tensor.is_floating_point()) tensor = tensor.to(at::kFloat);
     give(out, std::move(tensor));
   });
 }

@@ -68,14 +68,14 @@ tb_status* tb_optimizer_zero_grad(tb_optimizer* opt) {
 }
 
 tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt, double max_norm, double* norm) {
-  return guarded({mode.threads, 0}, [&] {
+  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
     need(opt, "optimizer");
     *norm = torch::nn::utils::clip_grad_norm_(opt->params, max_norm);
   });
 }
 
 tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt) {
-  return guarded({mode.threads, 0}, [&] {
+  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
     need(opt, "optimizer");
     opt->optimizer->step();
   });

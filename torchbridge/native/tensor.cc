@@ -158,7 +158,7 @@ tb_status* tb_tensor_backward(tb_mode mode, const tb_tensor* t) {
 }
 
 tb_status* tb_tensor_copy_from(tb_mode mode, tb_tensor* t, const tb_tensor* src) {
-  return guarded({mode.threads, 0}, [&] {
+  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
     need(t, "tensor");
     t->value.copy_(need(src, "source").value);
   });
@@ -166,7 +166,7 @@ tb_status* tb_tensor_copy_from(tb_mode mode, tb_tensor* t, const tb_tensor* src)
 
 tb_status* tb_tensor_copy_rows(tb_mode mode, tb_tensor* t, const int64_t* index, size_t n,
                                const tb_tensor* src) {
-  return guarded({mode.threads, 0}, [&] {
+  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
     need(t, "tensor");
     auto rows = at::empty({static_cast<int64_t>(n)}, at::kLong);
     if (n > 0) std::memcpy(rows.data_ptr(), index, n * sizeof(int64_t));

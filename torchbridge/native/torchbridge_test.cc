@@ -20,7 +20,7 @@ int failures = 0;
     }                                                                     \
   } while (0)
 
-const tb_mode kGrad{1, 1};
+const tb_mode kGrad{1, 1, TB_AUTOCAST_OFF};
 
 // Expects success; prints the reason otherwise.
 bool ok(tb_status* s) {
@@ -158,6 +158,31 @@ void test_module_trains_saves_and_loads() {
   tb_optimizer_free(sgd);
 }
 
+// 1 + 2^-9 is 1 in bfloat16, which has seven bits behind the point.
+void test_autocast_ends_with_its_call() {
+  tb_module* m = small_linear();
+  const float fine = 1 + 1.0f / 512;
+  tb_tensor *x = floats({fine, 0}, {1, 2}), *y = nullptr;
+  const tb_mode bf16{1, 1, TB_AUTOCAST_BFLOAT16};
+  CHECK(ok(tb_module_forward(bf16, m, &x, 1, &y)));
+  CHECK(tb_tensor_dtype(y) == TB_FLOAT32);
+  CHECK((read(y) == std::vector<float>{1, 2}));
+  tb_tensor_free(y);
+  const tb_mode half{1, 1, TB_AUTOCAST_FLOAT16}, none{1, 1, TB_AUTOCAST_COUNT};
+  CHECK(fails(tb_module_forward(half, m, &x, 1, &y), TB_ERR_ARGUMENT, "needs a GPU"));
+  CHECK(fails(tb_module_forward(none, m, &x, 1, &y), TB_ERR_ARGUMENT, "no such autocast type"));
+  tb_tensor* odd = floats({1, 2, 3}, {1, 3});
+  tb_status* refused = tb_module_forward(bf16, m, &odd, 1, &y);
+  CHECK(refused != nullptr);
+  tb_status_free(refused);
+  CHECK(ok(tb_module_forward(kGrad, m, &x, 1, &y)));
+  CHECK((read(y) == std::vector<float>{fine, 2 * fine}));
+  tb_tensor_free(y);
+  tb_tensor_free(odd);
+  tb_tensor_free(x);
+  tb_module_free(m);
+}
+
 void test_errors_belong_to_their_call_not_to_a_thread() {
   tb_status *first = tb_fail(2), *second = nullptr;
   std::thread([&] { second = tb_fail(0); }).join();
@@ -167,8 +192,8 @@ void test_errors_belong_to_their_call_not_to_a_thread() {
 
 void test_threads_travel_with_the_call() {
   int32_t n = 0;
-  CHECK(ok(tb_threads(tb_mode{1, 0}, &n)) && n == 1);
-  CHECK(ok(tb_threads(tb_mode{2, 0}, &n)) && n == 2);
+  CHECK(ok(tb_threads(tb_mode{1, 0, TB_AUTOCAST_OFF}, &n)) && n == 1);
+  CHECK(ok(tb_threads(tb_mode{2, 0, TB_AUTOCAST_OFF}, &n)) && n == 2);
 }
 
 }  // namespace
@@ -180,6 +205,7 @@ int main() {
   test_bad_arguments();
   test_empty_tensor();
   test_module_trains_saves_and_loads();
+  test_autocast_ends_with_its_call();
   test_errors_belong_to_their_call_not_to_a_thread();
   test_threads_travel_with_the_call();
   CHECK(tb_live_handles() == 0);
