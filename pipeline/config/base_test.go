@@ -40,15 +40,15 @@ func TestDefaults(t *testing.T) {
 			Arch:       Arch{Name: "preactresnet18", Width: 16},
 			Train: Training{
 				Samples: 20000, Epochs: 6, BatchSize: 128, LR: 0.1, Momentum: 0.9, Nesterov: true,
-				WeightDecay: 5e-4, Schedule: "onecycle", Augment: true,
+				WeightDecay: 5e-4, Schedule: "onecycle", Augment: true, Precision: "float32",
 			},
 		},
 		Unlearn: Unlearn{
 			Epochs: 20, BatchSize: 128, LR: 0.01, Momentum: 0.9, WeightDecay: 5e-4,
-			Milestones: []int{10, 20}, Gamma: 0.1, ClipNorm: 20, StopAccuracy: 0.2,
+			Milestones: []int{10, 20}, Gamma: 0.1, ClipNorm: 20, StopAccuracy: 0.2, Precision: "float32",
 		},
 		Suspicious: Suspicious{Rule: "mad", Layers: []string{LayersHead}, Threshold: 3.5, Max: 2, Order: "score", Ratio: 0.1},
-		Relearn:    Relearn{Epochs: 20, BatchSize: 128, LR: 0.005, Momentum: 0.9, Alpha: 0.7, Augment: true},
+		Relearn:    Relearn{Epochs: 20, BatchSize: 128, LR: 0.005, Momentum: 0.9, Alpha: 0.7, Augment: true, Precision: "float32"},
 		Eval:       Eval{BatchSize: 512},
 	}
 	if !equal(c, want) {
