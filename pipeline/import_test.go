@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ulrl/pipeline/backdoorbench"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/fault"
@@ -258,5 +259,36 @@ func TestBadRecords(t *testing.T) {
 	result, err := Import(context.Background(), f.env, record, ImportOptions{Dir: f.path("out", "model")})
 	if err != nil || len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "bd_test_dataset/1/notes.txt") {
 		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// The config of every data set that BackdoorBench has, and of another, is whole.
+func TestImportedConfigs(t *testing.T) {
+	for set, want := range map[string]string{
+		"cifar10": "cifar10", "cifar100": "cifar100", "gtsrb": "gtsrb", "tiny": "tiny-imagenet", "mnist": "mnist", "celeba": "custom",
+	} {
+		r := &backdoorbench.Record{DataSet: set, Classes: 10, H: 64, W: 48, C: 3, Triggered: []dataset.Listed{{File: "a/1.png", Class: 1, Target: 2}}}
+		if set == "mnist" {
+			r.C = 1
+		}
+		im := &importing{r: r, o: ImportOptions{Dir: `models/a "b"`, Data: `C:\data`}, name: configName("a b/ü"), result: &ImportResult{Target: 2}}
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, im.config(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path, config.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", set, err)
+			continue
+		}
+		if c.Name != "a-b--" || c.Data.Name != want || c.Data.Dir != `C:\data` || c.Attack.Images != `models/a "b"/triggered` || c.Attack.Target != 2 {
+			t.Errorf("%s: %+v", set, c)
+		}
+		if files := set == "gtsrb" || set == "tiny" || set == "celeba"; files != (len(c.Data.Size) == 2) {
+			t.Errorf("%s: size %v", set, c.Data.Size)
+		}
+		if _, err := dataset.NormalisationFor(c.Data.Name, c.Data.Mean, c.Data.Std, r.C); err != nil {
+			t.Errorf("%s: %v", set, err)
+		}
 	}
 }

@@ -22,29 +22,23 @@ func configName(text string) string {
 	return name[:min(len(name), 100)]
 }
 
-// benchData says where and how BackdoorBench's data sets lie, by its names.
-var benchData = map[string]struct{ name, kind string }{
-	"cifar10":  {"cifar10", "cifar"},
-	"cifar100": {"cifar100", "cifar"},
-	"gtsrb":    {"gtsrb", "gtsrb"},
-	"tiny":     {"tiny-imagenet", "tiny-imagenet"},
-	"mnist":    {"mnist", "idx"},
-}
+// benchData are ours of BackdoorBench's names of data sets.
+var benchData = map[string]string{"cifar10": "cifar10", "cifar100": "cifar100", "gtsrb": "gtsrb", "tiny": "tiny-imagenet", "mnist": "mnist"}
 
 // config is the file for ulrl run.
 func (im *importing) config() []byte {
-	data, known := benchData[im.r.DataSet]
+	name, known := benchData[im.r.DataSet]
 	if !known {
-		data.name, data.kind = "custom", "folder"
+		name = "custom"
 	}
 	dir := im.o.Data
 	if dir == "" {
-		dir = filepath.Join("data", data.name)
+		dir = filepath.Join("data", name)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# A BackdoorBench record, as ulrl import found it. The clean images are not in it:\n# data.dir says where they are.\n")
-	fmt.Fprintf(&b, "name: %s\ndata:\n  name: %s\n  kind: %s\n  dir: %q\n  classes: %d\n", im.name, data.name, data.kind, dir, im.r.Classes)
-	if data.kind != "cifar" && data.kind != "idx" {
+	fmt.Fprintf(&b, "name: %s\ndata:\n  name: %s\n  kind: auto\n  dir: %q\n  classes: %d\n", im.name, name, dir, im.r.Classes)
+	if name == "gtsrb" || name == "tiny-imagenet" || !known { // those that come as image files
 		fmt.Fprintf(&b, "  size: [%d, %d]\n", im.r.H, im.r.W)
 	}
 	switch {
