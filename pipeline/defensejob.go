@@ -19,7 +19,7 @@ func ExportDefense(ctx context.Context, env Env, cleaned, record, file string) (
 	if file == "" {
 		file = filepath.Join(record, "defense", "ulrl", backdoorbench.FileDefense)
 	}
-	r, err := backdoorbench.Read(ctx, record)
+	r, err := backdoorbench.Read(record)
 	if err != nil {
 		return "", err
 	}

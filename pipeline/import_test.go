@@ -144,6 +144,13 @@ assert not torch.equal(got["model"]["linear.weight"], attack["model"]["module.li
 	if out, err := exec.Command(interpreter, "-c", program, file, filepath.Join(record, "attack_result.pt"), cleaned).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
+	// Writing the defence needs the weights alone.
+	if err := os.RemoveAll(filepath.Join(record, "bd_test_dataset")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ExportDefense(ctx, f.env, cleaned, record, f.path("again.pt")); err != nil {
+		t.Error(err)
+	}
 	if _, err := Import(ctx, f.env, record, ImportOptions{Dir: f.path("imported")}); err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Error(err)
 	}
@@ -195,7 +202,9 @@ func TestBadRecords(t *testing.T) {
 		"another architecture": "r['model_name'] = 'vgg19_bn'", "an unknown one": "r['model_name'] = 'lenet'",
 		"other classes": "r['num_classes'] = 43", "no record": "r = r['model']", "one without a weight": "del r['model']['linear.bias']",
 		"a path outside": "data[0]['path'] = '..'", "a class beyond": "data[0]['other_info'] = [0, 10]",
-		"hostile": "r['model'] = Evil()",
+		"an image twice":         "data[0]['path'] = data[3]['path']",
+		"classes that are lists": "data[0]['other_info'] = [[0], [1]]",
+		"hostile":                "r['model'] = Evil()",
 	})
 	edit := func(name string) func() error {
 		return func() error { return os.WriteFile(file, hurt[name], 0o644) }
@@ -224,6 +233,8 @@ func TestBadRecords(t *testing.T) {
 		{"one without a weight", edit("one without a weight"), "linear.bias"},
 		{"a path outside", edit("a path outside"), "test image 0"},
 		{"a class beyond", edit("a class beyond"), "wanted numbers from 0 to 9"},
+		{"an image twice", edit("an image twice"), "bd_test_dataset/1/3.png twice"},
+		{"classes that are lists", edit("classes that are lists"), "has classes of type"},
 		{"hostile", edit("hostile"), "posix.system, which is refused"},
 		{"an image missing", func() error { return os.Remove(picture) }, "bd_test_dataset/1/0.png, which is not there"},
 		{"another size", python("Image.new('RGB', (16, 16)).save(d + '/1/0.png')"), "16×16"},
@@ -265,13 +276,13 @@ func TestBadRecords(t *testing.T) {
 // The config of every data set that BackdoorBench has, and of another, is whole.
 func TestImportedConfigs(t *testing.T) {
 	for set, want := range map[string]string{
-		"cifar10": "cifar10", "cifar100": "cifar100", "gtsrb": "gtsrb", "tiny": "tiny-imagenet", "mnist": "mnist", "celeba": "custom",
+		"cifar10": "cifar10", "cifar100": "cifar100", "gtsrb": "gtsrb", "tiny": "tiny-imagenet", "mnist": "mnist", "celeba": "custom", "imagenet": "custom", "mine": "custom",
 	} {
 		r := &backdoorbench.Record{DataSet: set, Classes: 10, H: 64, W: 48, C: 3, Triggered: []dataset.Listed{{File: "a/1.png", Class: 1, Target: 2}}}
 		if set == "mnist" {
 			r.C = 1
 		}
-		im := &importing{r: r, o: ImportOptions{Dir: `models/a "b"`, Data: `C:\data`}, name: configName("a b/ü"), result: &ImportResult{Target: 2}}
+		im := &importing{r: r, o: ImportOptions{Dir: `models/a "b"`, Data: `C:\data`}, name: configName("ü"), result: &ImportResult{Target: 2}}
 		path := filepath.Join(t.TempDir(), "config.yaml")
 		if err := os.WriteFile(path, im.config(), 0o600); err != nil {
 			t.Fatal(err)
@@ -281,10 +292,13 @@ func TestImportedConfigs(t *testing.T) {
 			t.Errorf("%s: %v", set, err)
 			continue
 		}
-		if c.Name != "a-b--" || c.Data.Name != want || c.Data.Dir != `C:\data` || c.Attack.Images != `models/a "b"/triggered` || c.Attack.Target != 2 {
+		if c.Name != "-" || c.Data.Name != want || c.Data.Dir != `C:\data` || c.Attack.Images != `models/a "b"/triggered` || c.Attack.Target != 2 {
 			t.Errorf("%s: %+v", set, c)
 		}
-		if files := set == "gtsrb" || set == "tiny" || set == "celeba"; files != (len(c.Data.Size) == 2) {
+		if warned := len(im.result.Warnings) > 0; warned != (set == "mine") {
+			t.Errorf("%s: warnings %q", set, im.result.Warnings)
+		}
+		if files := set != "mnist" && !strings.HasPrefix(set, "cifar"); files != (len(c.Data.Size) == 2) {
 			t.Errorf("%s: size %v", set, c.Data.Size)
 		}
 		if _, err := dataset.NormalisationFor(c.Data.Name, c.Data.Mean, c.Data.Std, r.C); err != nil {

@@ -22,30 +22,51 @@ func configName(text string) string {
 	return name[:min(len(name), 100)]
 }
 
-// benchData are ours of BackdoorBench's names of data sets.
-var benchData = map[string]string{"cifar10": "cifar10", "cifar100": "cifar100", "gtsrb": "gtsrb", "tiny": "tiny-imagenet", "mnist": "mnist"}
+// benchSet is a data set as BackdoorBench trains on it.
+type benchSet struct {
+	name      string // ours
+	mean, std string // where they are not the usual ones of name
+	files     bool   // it comes as image files, which are resized
+}
+
+func benchSets() map[string]benchSet {
+	return map[string]benchSet{
+		"cifar10":  {name: "cifar10"},
+		"cifar100": {name: "cifar100"},
+		"gtsrb":    {name: "gtsrb", files: true},
+		"tiny":     {name: "tiny-imagenet", files: true},
+		"mnist":    {name: "mnist", mean: "[0.5]", std: "[0.5]"},
+		"celeba":   {name: "custom", mean: "[0, 0, 0]", std: "[1, 1, 1]", files: true},
+		"imagenet": {name: "custom", mean: "[0.485, 0.456, 0.406]", std: "[0.229, 0.224, 0.225]", files: true},
+	}
+}
+
+// set is the record's data set; one that is not known is taken for images that
+// were not normalised, and said.
+func (im *importing) set() benchSet {
+	if set, known := benchSets()[im.r.DataSet]; known {
+		return set
+	}
+	im.result.Warnings = append(im.result.Warnings, fmt.Sprintf(
+		"the data set %q is not known: config.yaml takes its images as not normalised; set data.mean and data.std as the model was trained with", im.r.DataSet))
+	return benchSet{name: "custom", mean: repeat("0", im.r.C), std: repeat("1", im.r.C), files: true}
+}
 
 // config is the file for ulrl run.
 func (im *importing) config() []byte {
-	name, known := benchData[im.r.DataSet]
-	if !known {
-		name = "custom"
-	}
+	set := im.set()
 	dir := im.o.Data
 	if dir == "" {
-		dir = filepath.Join("data", name)
+		dir = filepath.Join("data", set.name)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# A BackdoorBench record, as ulrl import found it. The clean images are not in it:\n# data.dir says where they are.\n")
-	fmt.Fprintf(&b, "name: %s\ndata:\n  name: %s\n  kind: auto\n  dir: %q\n  classes: %d\n", im.name, name, dir, im.r.Classes)
-	if name == "gtsrb" || name == "tiny-imagenet" || !known { // those that come as image files
+	fmt.Fprintf(&b, "name: %q\ndata:\n  name: %s\n  kind: auto\n  dir: %q\n  classes: %d\n", im.name, set.name, dir, im.r.Classes)
+	if set.files {
 		fmt.Fprintf(&b, "  size: [%d, %d]\n", im.r.H, im.r.W)
 	}
-	switch {
-	case im.r.DataSet == "mnist": // BackdoorBench's own
-		fmt.Fprintf(&b, "  mean: [0.5]\n  std: [0.5]\n")
-	case !known:
-		fmt.Fprintf(&b, "  mean: %s   # as the model was trained with\n  std: %s\n", repeat("0", im.r.C), repeat("1", im.r.C))
+	if set.mean != "" {
+		fmt.Fprintf(&b, "  mean: %s\n  std: %s\n", set.mean, set.std)
 	}
 	fmt.Fprintf(&b, "clean: {count: 0, ratio: 0.01}\nmodel:\n  path: %q\n", filepath.Join(im.o.Dir, config.BackdooredFile))
 	if len(im.r.Triggered) > 0 {

@@ -65,8 +65,11 @@ func Import(ctx context.Context, env Env, record string, o ImportOptions) (*Impo
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Misuse("folder of the import: %w", err)
 	}
-	r, err := backdoorbench.Read(ctx, record)
+	r, err := backdoorbench.Read(record)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.FindImages(ctx); err != nil {
 		return nil, err
 	}
 	above := filepath.Dir(filepath.Clean(o.Dir))
@@ -119,12 +122,13 @@ func (im *importing) write(ctx context.Context) error {
 			return err
 		}
 	}
+	settings := im.config() // which may warn
 	text, err := json.MarshalIndent(im.result, "", "  ")
 	if err != nil {
 		return err
 	}
 	for name, data := range map[string][]byte{
-		config.BackdooredFile: model, FileImport: append(text, '\n'), FileImportConfig: im.config(),
+		config.BackdooredFile: model, FileImport: append(text, '\n'), FileImportConfig: settings,
 	} {
 		if err := runstore.WriteFileAtomic(filepath.Join(im.partial, name), data, 0o644); err != nil {
 			return err
@@ -183,11 +187,11 @@ func (im *importing) images(ctx context.Context) error {
 	}
 	like := &dataset.Set{C: im.r.C, H: im.r.H, W: im.r.W, Classes: make([]string, im.r.Classes)}
 	_, _, err := dataset.ReadListed(ctx, dir, like)
-	if err != nil {
+	if fault.IsMisuse(err) {
 		// The copy goes again: the user is told of the original.
-		return fault.Misuse("%s", strings.ReplaceAll(err.Error(), dir, filepath.Join(im.r.Dir, "bd_test_dataset")))
+		return fault.Misuse("%s", strings.ReplaceAll(err.Error(), dir, filepath.Join(im.r.Dir, backdoorbench.FolderTest)))
 	}
-	return nil
+	return err
 }
 
 func copyFile(to, from string) error {

@@ -22,7 +22,7 @@ import (
 const (
 	FileAttack  = "attack_result.pt"
 	FileDefense = "defense_result.pt"
-	testFolder  = "bd_test_dataset" // <class>/<index>.png
+	FolderTest  = "bd_test_dataset" // <class>/<index>.png: test images with the trigger on
 )
 
 // Record is an attack's.
@@ -34,15 +34,16 @@ type Record struct {
 	H, W, C int    // of the images that the network was trained on
 	// State is the model's state dict: names without "module.", in order.
 	State *torchfile.Dict
-	// Triggered are the test images with the trigger on, files within Dir; none
-	// where the record has none.
+	// Triggered are the test images with the trigger on, files within Dir; filled
+	// by FindImages, none where the record has none.
 	Triggered []dataset.Listed
 	Warnings  []string
+
+	test any // bd_test
 }
 
-// Read reads the record in dir, its images' names included. What is wrong with it
-// is misuse.
-func Read(ctx context.Context, dir string) (*Record, error) {
+// Read reads the record in dir but for its images. What is wrong with it is misuse.
+func Read(dir string) (*Record, error) {
 	file := filepath.Join(dir, FileAttack)
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return nil, fault.Misuse("%s: a file: give the record's folder, which has %s", dir, FileAttack)
@@ -52,16 +53,13 @@ func Read(ctx context.Context, dir string) (*Record, error) {
 		return nil, err
 	}
 	r := &Record{Dir: dir}
-	if err := r.fill(ctx, value); err != nil {
-		if ctx.Err() != nil {
-			return nil, err
-		}
+	if err := r.fill(value); err != nil {
 		return nil, fault.Misuse("%s: %w", file, err)
 	}
 	return r, nil
 }
 
-func (r *Record) fill(ctx context.Context, value any) error {
+func (r *Record) fill(value any) error {
 	d, ok := value.(*torchfile.Dict)
 	if !ok {
 		return fmt.Errorf("it holds no dict with model_name, num_classes and model: not an attack's record")
@@ -86,8 +84,8 @@ func (r *Record) fill(ctx context.Context, value any) error {
 		}
 	}
 	r.Classes = int(classes)
-	test, _ := d.Get("bd_test")
-	return r.images(ctx, test)
+	r.test, _ = d.Get("bd_test")
+	return nil
 }
 
 // size reads [H, W, C].
@@ -135,9 +133,19 @@ func (r *Record) state(v any) bool {
 	return true
 }
 
-// images finds the triggered test images, which bd_test lists by index.
-func (r *Record) images(ctx context.Context, test any) error {
-	d, _ := test.(*torchfile.Dict)
+// FindImages finds the triggered test images, which bd_test lists by index. What is
+// wrong with them is misuse.
+func (r *Record) FindImages(ctx context.Context) error {
+	if err := r.images(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	} else if err != nil {
+		return fault.Misuse("%s: %w", filepath.Join(r.Dir, FileAttack), err)
+	}
+	return nil
+}
+
+func (r *Record) images(ctx context.Context) error {
+	d, _ := r.test.(*torchfile.Dict)
 	if d == nil {
 		r.Warnings = append(r.Warnings, "the record has no triggered test images: ASR cannot be measured")
 		return nil
@@ -161,6 +169,9 @@ func (r *Record) images(ctx context.Context, test any) error {
 		l, err := r.image(key, list.Values[i])
 		if err != nil {
 			return err
+		}
+		if known[l.File] {
+			return fmt.Errorf("it lists the test image %s twice", l.File)
 		}
 		known[l.File] = true
 		r.Triggered = append(r.Triggered, l)
@@ -186,25 +197,34 @@ func (r *Record) image(index, value any) (dataset.Listed, error) {
 	target, ok1 := labels[0].(int64)
 	class, ok2 := labels[1].(int64)
 	if n := int64(r.Classes); !ok1 || !ok2 || target < 0 || class < 0 || target >= n || class >= n {
-		return dataset.Listed{}, fmt.Errorf("test image %v has classes %v and %v, wanted numbers from 0 to %d", index, labels[0], labels[1], r.Classes-1)
+		return dataset.Listed{}, fmt.Errorf("test image %v has classes %v and %v, wanted numbers from 0 to %d", index, word(labels[0]), word(labels[1]), r.Classes-1)
 	}
 	text = strings.ReplaceAll(text, `\`, "/")
 	folder, name := path.Base(path.Dir(text)), path.Base(text)
 	if strings.Trim(folder, "./") == "" || strings.Trim(name, "./") == "" {
 		return dataset.Listed{}, fmt.Errorf("test image %v has the path %q, wanted …/CLASS/INDEX.png", index, text)
 	}
-	file := path.Join(testFolder, folder, name)
-	info, err := os.Stat(filepath.Join(r.Dir, testFolder, folder, name))
+	file := path.Join(FolderTest, folder, name)
+	info, err := os.Stat(filepath.Join(r.Dir, FolderTest, folder, name))
 	if err != nil || !info.Mode().IsRegular() {
-		return dataset.Listed{}, fmt.Errorf("it lists the test image %s, which is not there: copy the record's %s too", file, testFolder)
+		return dataset.Listed{}, fmt.Errorf("it lists the test image %s, which is not there: copy the record's %s too", file, FolderTest)
 	}
 	return dataset.Listed{File: file, Class: class, Target: target}, nil
+}
+
+// word is a value that was to be a whole number, for people; other values may be
+// of any size.
+func word(v any) string {
+	if n, is := v.(int64); is {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("of type %T", v)
 }
 
 // strays warns of files among the images that the record does not list.
 func (r *Record) strays(ctx context.Context, known map[string]bool) error {
 	found, first := 0, ""
-	root := filepath.Join(r.Dir, testFolder)
+	root := filepath.Join(r.Dir, FolderTest)
 	err := filepath.WalkDir(root, func(at string, e os.DirEntry, err error) error {
 		if err == nil {
 			err = ctx.Err()
@@ -221,7 +241,7 @@ func (r *Record) strays(ctx context.Context, known map[string]bool) error {
 		return err
 	})
 	if found > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d files in %s are not in the record and are left out, such as %s", found, testFolder, first))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d files in %s are not in the record and are left out, such as %s", found, FolderTest, first))
 	}
 	if err != nil && len(known) > 0 {
 		return fmt.Errorf("list the test images: %w", err)

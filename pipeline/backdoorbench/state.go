@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/pickle"
@@ -108,6 +109,9 @@ func (r *Record) Defense(s *torch.Scope, m *torch.Module) ([]byte, error) {
 		state.Set(name, saved)
 	}
 	for name := range there {
+		if strings.HasSuffix(name, "num_batches_tracked") {
+			continue // old state dicts lack it
+		}
 		return nil, fault.Misuse("the model has %s, which the record's %s lacks: it was not cleaned from this record", name, r.Network)
 	}
 	if s.Err() != nil {

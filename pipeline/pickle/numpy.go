@@ -53,7 +53,7 @@ func ArrayOf(value any) (a *Array, ok bool, err error) {
 	for i, d := range dims {
 		extent, is := d.(int64)
 		if !is || extent < 0 || extent > 0 && n > math.MaxInt64/extent {
-			return nil, true, fmt.Errorf("a NumPy array of shape %v", []any(dims))
+			return nil, true, errors.New("a NumPy array whose shape is not one of whole numbers")
 		}
 		a.Shape[i] = int(extent)
 		n *= extent
@@ -127,7 +127,7 @@ func typeOf(value any) (numpyType, error) {
 	text, is := Bytes(o.Args[0])
 	name := string(text)
 	if !is || len(name) != 2 || strings.IndexByte("biuf", name[0]) < 0 || strings.IndexByte("1248", name[1]) < 0 {
-		return numpyType{}, fmt.Errorf("a NumPy array of type %q, wanted numbers", name)
+		return numpyType{}, fmt.Errorf("a NumPy array of type %.40q, wanted numbers", name)
 	}
 	t := numpyType{kind: name[0], size: int(name[1] - '0')}
 	if state, is := o.State.(Tuple); is && len(state) > 1 {

@@ -3,6 +3,7 @@ package pickle
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,6 +179,29 @@ func TestDamagedPicklesAreErrors(t *testing.T) {
 func TestManyValuesAreRefused(t *testing.T) {
 	if _, err := Read(append(bytes.Repeat([]byte{'N'}, maxValues+1), '.'), everything); err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Error(err)
+	}
+}
+
+func TestMarksAndKeysAreBounded(t *testing.T) {
+	if _, err := Read(bytes.Repeat([]byte{'('}, 1<<20), everything); err == nil || !strings.Contains(err.Error(), "too many") {
+		t.Error(err)
+	}
+	long := append([]byte("}X\x01\x04\x00\x00"), bytes.Repeat([]byte{'k'}, maxKey+1)...)
+	if _, err := Read(append(long, "Ns."...), everything); err == nil || !strings.Contains(err.Error(), "a key of 1025 bytes") {
+		t.Error(err)
+	}
+}
+
+// What is wrong with an array is said without repeating the array.
+func TestDamagedArraysAreNotPrinted(t *testing.T) {
+	shape := any(Tuple{})
+	for range 40 {
+		shape = Tuple{shape, shape}
+	}
+	dtype := &Object{Class: Global{"numpy", "dtype"}, Args: Tuple{"u1"}}
+	array := &Object{Class: Global{"numpy.core.multiarray", "_reconstruct"}, State: Tuple{int64(1), Tuple{shape}, dtype, false, []byte{}}}
+	if _, ok, err := ArrayOf(array); !ok || err == nil || len(err.Error()) > 200 {
+		t.Errorf("%v, %d bytes of error", ok, len(fmt.Sprint(err)))
 	}
 }
 

@@ -59,7 +59,7 @@ func read(from io.ReaderAt, size int64) (any, error) {
 	if err != nil {
 		return nil, errors.New("the archive is damaged or truncated (" + strings.TrimPrefix(err.Error(), "zip: ") + "): copy it again")
 	}
-	a := &archiveReader{records: map[string]*zip.File{}, tensors: map[string][]byte{}, unread: size, uncopied: size}
+	a := &archiveReader{records: map[string]*zip.File{}, tensors: map[string][]byte{}, done: map[any]any{}, unread: size, uncopied: size}
 	for _, f := range archive.File {
 		root, name, _ := strings.Cut(f.Name, "/")
 		if a.root == "" {
@@ -78,6 +78,13 @@ func read(from io.ReaderAt, size int64) (any, error) {
 		return nil, errors.New("a ZIP archive of something else, not what torch.save writes")
 	case a.records["constants.pkl"] != nil:
 		return nil, errors.New("this is TorchScript, not what torch.save writes: name it in model.path")
+	}
+	if a.records["byteorder"] != nil {
+		if order, err := a.record("byteorder", 16); err != nil {
+			return nil, err
+		} else if string(order) != "little" {
+			return nil, errors.New("its numbers are big-endian: save it again on a little-endian machine")
+		}
 	}
 	text, err := a.record("data.pkl", maxPickle)
 	if err != nil {
@@ -113,6 +120,7 @@ type archiveReader struct {
 	root             string
 	records          map[string]*zip.File
 	tensors          map[string][]byte // storages that were read, by key
+	done             map[any]any       // what shared dicts and objects became
 	unread, uncopied int64             // bytes
 	values           int               // made plain so far
 }
@@ -162,17 +170,30 @@ func (a *archiveReader) plain(value any, depth int) (any, error) {
 	}
 	switch v := value.(type) {
 	case *pickle.List:
-		return &pickle.List{Items: v.Items}, a.all(v.Items, depth)
+		return a.once(v, func() (any, error) { return v, a.all(v.Items, depth) })
 	case pickle.Tuple:
 		return v, a.all(v, depth)
 	case *pickle.Dict:
-		return a.dict(v, depth)
+		return a.once(v, func() (any, error) { return a.dict(v, depth) })
 	case *pickle.Object:
-		return a.object(v, depth)
+		return a.once(v, func() (any, error) { return a.object(v, depth) })
 	case pickle.Global, pickle.Persistent, *pickle.Set:
 		return nil, fmt.Errorf("it holds a %T where a value was expected", value)
 	}
 	return value, nil
+}
+
+// once makes a value that may be shared plain once: copies of copies would grow
+// without end.
+func (a *archiveReader) once(key any, make func() (any, error)) (any, error) {
+	if made, ok := a.done[key]; ok {
+		return made, nil
+	}
+	made, err := make()
+	if err == nil {
+		a.done[key] = made
+	}
+	return made, err
 }
 
 // all makes items plain in place.
@@ -196,6 +217,11 @@ func (a *archiveReader) dict(from *pickle.Dict, depth int) (*Dict, error) {
 		if err != nil {
 			return nil, err
 		}
+		switch key.(type) {
+		case string, int64:
+		default:
+			return nil, fmt.Errorf("a dict has a %T as key, wanted text or a whole number", key)
+		}
 		value, err := a.plain(from.Values[i], depth+1)
 		if err != nil {
 			return nil, err
@@ -216,8 +242,13 @@ func (a *archiveReader) object(o *pickle.Object, depth int) (any, error) {
 			return nil, errors.New("a parameter without its tensor")
 		}
 		return a.plain(o.Args[0], depth+1)
-	case "torch.Size", "torch.device":
-		return o.Args, nil
+	case "torch.Size":
+		if len(o.Args) != 1 {
+			return nil, errors.New("a shape of a form that is not known")
+		}
+		return a.plain(o.Args[0], depth+1)
+	case "torch.device":
+		return a.plain(o.Args, depth+1)
 	}
 	if array, is, err := pickle.ArrayOf(o); is {
 		return array, err
@@ -243,6 +274,9 @@ func (a *archiveReader) tensor(args pickle.Tuple) (*Tensor, error) {
 	stride, okStride := extents(args[3])
 	if !ok || !okShape || !okStride || offset < 0 || len(shape) != len(stride) {
 		return nil, errors.New("a tensor of a form that is not known")
+	}
+	if offset > int64(len(storage)) {
+		return nil, fmt.Errorf("a tensor of shape %v lies outside of its %d bytes", shape, len(storage))
 	}
 	n, last := 1, offset
 	for i, extent := range shape {
@@ -314,7 +348,7 @@ func (a *archiveReader) storage(value any) (data []byte, dtype string, element i
 	key, okKey := parts[2].(string)
 	count, okCount := parts[4].(int64)
 	dtype, element, okType := elementOf(class.Name)
-	if !okClass || !okKey || !okCount || !okType || count < 0 || count > math.MaxInt64/8 {
+	if !okClass || !okKey || !okCount || !okType || len(key) > 64 || count < 0 || count > math.MaxInt64/8 {
 		return nil, "", 0, errors.New("a tensor's storage is of a form that is not known")
 	}
 	data, there := a.tensors[key]

@@ -44,7 +44,7 @@ torch.save({
     "model": collections.OrderedDict([("a.weight", torch.nn.Parameter(x)), ("a.turned", x.t()), ("a.part", x[1, 1:]),
         ("a.count", torch.tensor(7)), ("a.half", x[0].half()), ("a.yes", torch.tensor([True, False])), ("a.none", torch.zeros(0, 3)),
         ("a.last", torch.zeros(1, 2, 1, 2).contiguous(memory_format=torch.channels_last))]),
-    "name": "preactresnet18", "classes": 10, "size": (32, 32, 3), "nothing": None, "list": [1, 2.5], "shape": x.shape,
+    "name": "preactresnet18", "classes": 10, "size": (32, 32, 3), "nothing": None, "list": [1, 2.5], "shape": x.shape, "device": x.device,
     "index": numpy.array([3, 1, 2]), "flags": numpy.zeros(3), "samples": {numpy.int64(5): {"path": "x/5.png", "other_info": [0, numpy.int32(3)]}},
 }, file)
 `, file)
@@ -76,7 +76,7 @@ torch.save({
 		}
 	}
 	for key, want := range map[string]any{
-		"name": "preactresnet18", "classes": int64(10), "size": pickle.Tuple{int64(32), int64(32), int64(3)}, "nothing": nil,
+		"name": "preactresnet18", "classes": int64(10), "size": pickle.Tuple{int64(32), int64(32), int64(3)}, "nothing": nil, "shape": pickle.Tuple{int64(2), int64(3)}, "device": pickle.Tuple{"cpu"},
 		"list": &pickle.List{Items: []any{int64(1), 2.5}},
 	} {
 		if v := get(d, key); !reflect.DeepEqual(v, want) {
@@ -224,6 +224,9 @@ func TestDamagedFiles(t *testing.T) {
 		"beyond its storage":   {archive(t, tuple(2, 3), tuple(3, 1), 0, 4, data, zip.Store), "outside"},
 		"offset":               {archive(t, tuple(2, 2), tuple(2, 1), 1, 4, data, zip.Store), "outside"},
 		"offset, far":          {archive(t, tuple(1), tuple(1), math.MaxInt64, 4, data, zip.Store), "outside"},
+		"offset, wrapping":     {archive(t, tuple(2), tuple(1), math.MaxInt64, 4, data, zip.Store), "outside"},
+		"big-endian":           {zipped(t, zip.Store, map[string][]byte{"a/data.pkl": []byte("N."), "a/byteorder": []byte("big")}), "big-endian"},
+		"a key that is a list": {zipped(t, zip.Store, map[string][]byte{"a/data.pkl": []byte("}]Ns.")}), "*pickle.List as key"},
 		"strides":              {archive(t, tuple(2, 2), tuple(3, 1), 0, 4, data, zip.Store), "outside"},
 		"repeated":             {archive(t, tuple(5, 4), tuple(0, 0), 0, 4, data, zip.Store), "outside"},
 		"huge":                 {archive(t, tuple(1<<30, 1<<30, 1<<30), tuple(1, 1, 1), 0, 4, data, zip.Store), "outside"},
@@ -245,15 +248,73 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
+// A dict of dicts that hold the same one twice becomes no more than it is.
+func TestSharedDictsStayShared(t *testing.T) {
+	text := []byte("\x80\x02}q\x000")
+	for range 60 {
+		text = append(text, "}(K\x00h\x00K\x01h\x00uq\x000"...)
+	}
+	text = append(text, "h\x00."...)
+	got, err := Read(zipped(t, zip.Store, map[string][]byte{"a/data.pkl": text}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := got.(*Dict); d.Values[0] != d.Values[1] {
+		t.Error("a dict that is shared became two")
+	}
+}
+
 // Values that are shared many times over cost no more than the limit.
 func TestSharedValuesEnd(t *testing.T) {
-	text := []byte("\x80\x02]q\x000")
+	text := []byte("\x80\x02)q\x000")
 	for range 90 {
-		text = append(text, "(h\x00h\x00lq\x000"...)
+		text = append(text, "(h\x00h\x00tq\x000"...)
 	}
 	text = append(text, "h\x00."...)
 	_, err := Read(zipped(t, zip.Store, map[string][]byte{"a/data.pkl": text}))
 	if err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Error(err)
 	}
+}
+
+// Whatever the pickle says, reading ends with values or with an error of one line.
+func FuzzRead(f *testing.F) {
+	tensor := func(offset int64, shape, stride pickle.Tuple) []byte {
+		id := pickle.Persistent{ID: pickle.Tuple{"storage", pickle.Global{Module: "torch", Name: "FloatStorage"}, "0", "cpu", int64(4)}}
+		text, err := pickle.Write(&pickle.Object{Class: pickle.Global{Module: "torch._utils", Name: "_rebuild_tensor_v2"},
+			Args: pickle.Tuple{id, offset, shape, stride, false, nil}})
+		if err != nil {
+			f.Fatal(err)
+		}
+		return text
+	}
+	f.Add(tensor(0, pickle.Tuple{int64(2), int64(2)}, pickle.Tuple{int64(2), int64(1)}))
+	f.Add(tensor(1, pickle.Tuple{int64(2)}, pickle.Tuple{int64(2)}))
+	f.Add([]byte("\x80\x02cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(U\x02i8tRU\x0812345678tR."))
+	f.Add([]byte("}(U\x01a]U\x01b)u."))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		for name, data := range map[string][]byte{"a/data.pkl": text, "a/data/0": floats(1, 2, 3, 4)} {
+			if err := store(w, name, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		v, err := read(bytes.NewReader(out.Bytes()), int64(out.Len()))
+		if err != nil && (err.Error() == "" || strings.Contains(err.Error(), "\n") || len(err.Error()) > 4096) {
+			t.Errorf("an error of %d bytes: %.200q", len(err.Error()), err)
+		}
+		if tensor, is := v.(*Tensor); is && err == nil {
+			n := 4
+			for _, extent := range tensor.Shape {
+				n *= extent
+			}
+			if n != len(tensor.Data) {
+				t.Errorf("a tensor of %v with %d bytes", tensor.Shape, len(tensor.Data))
+			}
+		}
+	})
 }
