@@ -28,10 +28,11 @@ func newDoctorCommand(a *app) *cobra.Command {
 }
 
 func runDoctor(ctx context.Context, a *app, o configOptions) error {
-	if o.Path == "" {
-		o.Path = "base.yaml" // the built-in one: what is used where nothing else is said
+	read := a.base
+	if o.Path != "" {
+		read = func(layers layerOptions) (*config.Config, error) { return a.load(o.Path, layers) }
 	}
-	c, err := o.load(a, "doctor")
+	c, err := read(o.layerOptions)
 	if err != nil {
 		return err
 	}
