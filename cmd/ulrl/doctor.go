@@ -28,11 +28,13 @@ func newDoctorCommand(a *app) *cobra.Command {
 }
 
 func runDoctor(ctx context.Context, a *app, o configOptions) error {
-	read := a.base
-	if o.Path != "" {
-		read = func(layers layerOptions) (*config.Config, error) { return a.load(o.Path, layers) }
+	var c *config.Config
+	var err error
+	if o.Path == "" {
+		c, err = a.base(o.layerOptions)
+	} else {
+		c, err = o.load(a, "doctor")
 	}
-	c, err := read(o.layerOptions)
 	if err != nil {
 		return err
 	}
