@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"archive/zip"
+	"bytes"
 	"fmt"
 	"image/png"
 	"os"
@@ -97,6 +99,34 @@ func TestDataOfKinds(t *testing.T) {
 		}
 		if in.Train != kind.train || in.Test != kind.test {
 			t.Errorf("%q: %d and %d images", kind.sets, in.Train, in.Test)
+		}
+	}
+	var archive bytes.Buffer
+	out := zip.NewWriter(&archive)
+	for name, of := range map[string]string{"images.npy": x, "labels.npy": y} {
+		text, err := os.ReadFile(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := out.Create(name)
+		if err == nil {
+			_, err = w.Write(text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	npz := write("x.npz", archive.Bytes())
+	for test, refused := range map[string]bool{npz: true, "none": false} {
+		c, err := config.Default(config.Options{Sets: []string{"data.kind=npy", "data.train=" + npz, "data.test=" + test, "data.classes=0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Data(t.Context(), c, DataOptions{}); fault.IsMisuse(err) != refused || (err != nil) != refused {
+			t.Errorf("one split, tested on %s: %v", test, err)
 		}
 	}
 }

@@ -130,6 +130,7 @@ func source(d config.Data, split, named, labels string) dataset.Source {
 		src.Labels = filepath.Join(filepath.Dir(named), filepath.Base(src.Labels))
 	default:
 		src.Images = named
+		src.Other = map[string]string{dataset.Train: d.Test, dataset.Test: d.Train}[split]
 	}
 	if labels != "" {
 		src.Labels = labels

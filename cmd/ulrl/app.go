@@ -64,7 +64,15 @@ func (a *app) getenv(name string) string {
 
 // load reads a config with the environment and sets above it.
 func (a *app) load(path string, o layerOptions) (*config.Config, error) {
-	return config.Load(path, config.Options{Profile: o.Profile, Sets: o.Sets, Env: a.environ})
+	return config.Load(path, a.layers(o))
+}
+
+// base is the built-in base config with the layers of o: what is used where no
+// config is named, whatever lies in the working folder.
+func (a *app) base(o layerOptions) (*config.Config, error) { return config.Default(a.layers(o)) }
+
+func (a *app) layers(o layerOptions) config.Options {
+	return config.Options{Profile: o.Profile, Sets: o.Sets, Env: a.environ}
 }
 
 // torch opens the C library and gathers what package pipeline needs. The

@@ -86,7 +86,7 @@ func runDataInfo(ctx context.Context, a *app, o dataInfoOptions, dir string) err
 	return a.show(found, func(w io.Writer) { writeDataInfo(w, found) })
 }
 
-// configOf is the base config with the set in dir as its data.
+// configOf is the built-in base config with the set in dir as its data.
 func (o dataInfoOptions) configOf(a *app, dir string) (*config.Config, error) {
 	if o.Kind == "" {
 		var err error
@@ -99,8 +99,8 @@ func (o dataInfoOptions) configOf(a *app, dir string) (*config.Config, error) {
 	if o.Kind == dataset.KindNPY || o.Kind == dataset.KindFolder && noTrain != nil {
 		sets = append(sets, "data.train="+dir, "data.test="+config.NoTestSet)
 	}
-	o.Path, o.Sets = "base.yaml", append(sets, o.Sets...)
-	return o.load(a, "data info")
+	o.Sets = append(sets, o.Sets...)
+	return a.base(o.layerOptions)
 }
 
 func writeDataInfo(w io.Writer, in *dataInfo) {

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
 )
 
 func TestDataInfo(t *testing.T) {
@@ -17,6 +21,25 @@ func TestDataInfo(t *testing.T) {
 	decodeOne(t, ulrl(t, "data", "info", "-c", "badnets.yaml", "--json").stdout, &in)
 	if in.Test != 10000 || len(in.Classes) != 2 || in.Normalisation == nil {
 		t.Errorf("%+v", in)
+	}
+}
+
+// The base below a folder's set is the built-in one, whatever lies in the working folder.
+func TestBuiltInBase(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("base.yaml", []byte("none: of ours\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"data", "info", ".", "--kind", "folder"}, {"doctor"}} {
+		if got := ulrl(t, args...); strings.Contains(got.stderr, "base.yaml") {
+			t.Errorf("%q: %s", args, got.stderr)
+		}
+	}
+	if got := ulrl(t, "data", "info", ".", "--kind", "folder", "--set", "seed=x"); got.exit != 2 || !strings.Contains(got.stderr, "seed") {
+		t.Errorf("%+v", got)
+	}
+	if config.KindNPY != dataset.KindNPY {
+		t.Error("kind npy has two names")
 	}
 }
 

@@ -28,10 +28,13 @@ func newDoctorCommand(a *app) *cobra.Command {
 }
 
 func runDoctor(ctx context.Context, a *app, o configOptions) error {
+	var c *config.Config
+	var err error
 	if o.Path == "" {
-		o.Path = "base.yaml" // the built-in one: what is used where nothing else is said
+		c, err = a.base(o.layerOptions)
+	} else {
+		c, err = o.load(a, "doctor")
 	}
-	c, err := o.load(a, "doctor")
 	if err != nil {
 		return err
 	}

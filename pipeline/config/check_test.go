@@ -179,6 +179,8 @@ func TestTogether(t *testing.T) {
 		{"auto", "data: {kind: auto, dir: a, channels: 3, size: [48, 48]}", ""},
 		{"npy", "data: {kind: npy, train: a.npy, train_labels: b.npy, test: none}", ""},
 		{"npz", "data: {kind: npy, train: a.npz, test: a.npz}", ""},
+		{"NPZ", "data: {kind: npy, train: a.NPZ, test: a.Npz}", ""},
+		{"NPZ labels", "data: {kind: npy, train: a.NPZ, train_labels: b, test: none}", `data.train is "a.NPZ" (exp.yaml:1) and data.train_labels is "b" (exp.yaml:1): an .npz file has the labels in it`},
 		{"npy alone", "data: {kind: npy, test: none}", `data.kind is "npy" (exp.yaml:1) and data.train is "" (built-in base.yaml:{data.train}): kind npy wants the file of images named`},
 		{"npy test", "data: {kind: npy, train: a.npz}", `data.kind is "npy" (exp.yaml:1) and data.test is "" (built-in base.yaml:{data.test}): kind npy wants the file of images named`},
 		{"npy labels", "data: {kind: npy, train: a.npy, test: none}", `data.train is "a.npy" (exp.yaml:1) and data.train_labels is "" (built-in base.yaml:{data.train_labels}): name the .npy file of labels, or an .npz file that has both`},

@@ -75,6 +75,9 @@ type Data struct {
 	Flip string `mapstructure:"flip" validate:"oneof=auto on off"`
 }
 
+// KindNPY is the kind of NumPy's files, which have no usual names.
+const KindNPY = "npy"
+
 // NoTestSet is the value of Data.Test where there is no test set.
 const NoTestSet = "none"
 

@@ -74,7 +74,7 @@ func (t *together) data() {
 			t.add("the latter is for kind "+strings.Join(kinds, ", ")+" only", "data.kind", only.key)
 		}
 	}
-	if d.Kind == "npy" {
+	if d.Kind == KindNPY {
 		t.arrays()
 		return
 	}
@@ -90,13 +90,14 @@ func (t *together) data() {
 func (t *together) arrays() {
 	d := t.c.Data
 	for _, of := range []struct{ file, labels, key string }{{d.Train, d.TrainLabels, "data.train"}, {d.Test, d.TestLabels, "data.test"}} {
+		both := strings.HasSuffix(strings.ToLower(of.file), ".npz")
 		switch {
 		case of.file == NoTestSet && of.key == "data.test":
 		case of.file == "":
 			t.add("kind npy wants the file of images named", "data.kind", of.key)
-		case strings.HasSuffix(of.file, ".npz") && of.labels != "":
+		case both && of.labels != "":
 			t.add("an .npz file has the labels in it", of.key, of.key+"_labels")
-		case !strings.HasSuffix(of.file, ".npz") && of.labels == "":
+		case !both && of.labels == "":
 			t.add("name the .npy file of labels, or an .npz file that has both", of.key, of.key+"_labels")
 		}
 	}

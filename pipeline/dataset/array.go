@@ -80,14 +80,24 @@ func (a array) order() binary.ByteOrder {
 // number is the type without its byte order: "f4".
 func (a array) number() string { return strings.TrimLeft(a.dtype, "<>|=") }
 
-// wholeNumbers reads labels: N or N×1 of any type of whole numbers.
-func (a array) wholeNumbers() ([]int64, error) {
-	n := a.shape[0]
-	if len(a.shape) > 2 || len(a.shape) == 2 && a.shape[1] != 1 {
-		return nil, fmt.Errorf("labels of %s; wanted one whole number per image", joinDims(a.shape))
+// maxLabels bounds the labels of one array: as int64 they take a GiB.
+const maxLabels = 128 << 20
+
+// labelShape wants the shape of labels: N or N×1.
+func labelShape(shape []int) error {
+	switch {
+	case len(shape) > 2 || len(shape) == 2 && shape[1] != 1:
+		return fmt.Errorf("labels of %s; wanted one whole number per image", joinDims(shape))
+	case shape[0] > maxLabels:
+		return fmt.Errorf("%d labels are more than the %d allowed", shape[0], maxLabels)
 	}
+	return nil
+}
+
+// wholeNumbers reads labels, of labelShape and of any type of whole numbers.
+func (a array) wholeNumbers() ([]int64, error) {
 	number, order := a.number(), a.order()
-	out := make([]int64, n)
+	out := make([]int64, a.shape[0])
 	for i := range out {
 		switch number {
 		case "u1":

@@ -25,9 +25,9 @@ const maxPixels = 64 << 20
 
 // folderShape is the shape src asks for, completed by the first image's.
 func folderShape(src Source, first string) (c, h, w int, err error) {
-	f, err := os.Open(first)
+	f, err := openImage(first)
 	if err != nil {
-		return 0, 0, 0, fileError("image", first, err)
+		return 0, 0, 0, err
 	}
 	defer f.Close()
 	_, cfg, err := imageConfig(bufio.NewReader(f), first)
@@ -42,6 +42,23 @@ func folderShape(src Source, first string) (c, h, w int, err error) {
 		h, w = cfg.Height, cfg.Width
 	}
 	return c, h, w, nil
+}
+
+// openImage refuses what may not end or never begin to be read, such as a named
+// pipe. Links are followed.
+func openImage(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fileError("image", path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fault.Misuse("image %s: not a regular file; remove it", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fileError("image", path, err)
+	}
+	return f, nil
 }
 
 // channels is 1 for a grey image and 3 for any other.
@@ -118,9 +135,9 @@ func newDecoder(set *Set, src Source, first string) *decoder {
 
 // decode reads the image at path into out, C×H×W bytes.
 func (d *decoder) decode(path string, out []uint8) error {
-	f, err := os.Open(path)
+	f, err := openImage(path)
 	if err != nil {
-		return fileError("image", path, err)
+		return err
 	}
 	defer f.Close()
 	d.br.Reset(f)
@@ -130,6 +147,9 @@ func (d *decoder) decode(path string, out []uint8) error {
 	}
 	if !d.keepsColour && channels(cfg.ColorModel) != d.c {
 		return fault.Misuse("%s: colour, but the first image (%s) is grey; set data.channels to 1 or 3", path, d.first)
+	}
+	if d.resize && cfg.Height > maxPixels/d.w {
+		return fault.Misuse("%s: %d×%d (height×width) takes too much memory on the way to %d×%d; crop it", path, cfg.Height, cfg.Width, d.h, d.w)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return fileError("image", path, err)

@@ -31,7 +31,11 @@ func Detect(dir string) (string, error) {
 		return KindTinyImageNet, nil
 	}
 	for _, at := range gtsrbTrainFolders() {
-		if has(at, "00000") && has(at, "00042") {
+		switch {
+		case !has(at, "00000") || !has(at, "00042"):
+		case at == Train && isFolder(filepath.Join(dir, Test, "00000")):
+			return KindFolder, nil // the archive's test images lie in one folder
+		default:
 			return KindGTSRB, nil
 		}
 	}
@@ -42,6 +46,11 @@ func Detect(dir string) (string, error) {
 		return KindFolder, nil
 	}
 	return "", fault.Misuse("data folder %s: no data set is known by what lies there; set data.kind to one of %s", dir, strings.Join(Kinds()[:len(Kinds())-1], ", "))
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // readFound reads a set of the kind that lies in src.Dir.

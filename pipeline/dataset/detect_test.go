@@ -27,6 +27,8 @@ func TestDetect(t *testing.T) {
 		{idx("train-images-idx3-ubyte.gz"), KindIDX},
 		{idx("train-images-idx3-ubyte"), KindIDX},
 		{makeFolder(t, map[string][]byte{"train/a/1.png": px, "test/a/1.png": px}), KindFolder},
+		{makeFolder(t, map[string][]byte{"train/00000/1.png": px, "train/00042/1.png": px, "test/00000/1.png": px, "test/00042/1.png": px}), KindFolder},
+		{makeFolder(t, gtsrbFiles("train", "test", "test")), KindGTSRB},
 	} {
 		if kind, err := Detect(x.dir); err != nil || kind != x.kind {
 			t.Errorf("%s: %q, %v; want %q", x.dir, kind, err, x.kind)

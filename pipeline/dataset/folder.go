@@ -190,28 +190,10 @@ func classImages(ctx context.Context, dir string) ([]string, error) {
 			}
 		case !e.IsDir() && imageName(e.Name()):
 			paths = append(paths, path)
-			return checkRegular(path, e)
 		}
 		return nil
 	})
 	return paths, err
-}
-
-// checkRegular refuses what may not end or never begin to be read, such as a
-// named pipe. Links are followed.
-func checkRegular(path string, e fs.DirEntry) error {
-	mode := e.Type()
-	if mode&fs.ModeSymlink != 0 {
-		info, err := os.Stat(path)
-		if err != nil {
-			return fileError("image", path, err)
-		}
-		mode = info.Mode()
-	}
-	if !mode.IsRegular() {
-		return fault.Misuse("image %s: not a regular file; remove it", path)
-	}
-	return nil
 }
 
 func hidden(name string) bool { return strings.HasPrefix(name, ".") }
@@ -221,8 +203,7 @@ func isDir(dir string, e fs.DirEntry) bool {
 	if e.Type()&fs.ModeSymlink == 0 {
 		return e.IsDir()
 	}
-	info, err := os.Stat(filepath.Join(dir, e.Name()))
-	return err == nil && info.IsDir()
+	return isFolder(filepath.Join(dir, e.Name()))
 }
 
 func imageName(name string) bool {

@@ -46,9 +46,12 @@ func readGTSRB(ctx context.Context, src Source) (*Set, error) {
 	for i := range classes {
 		classes[i] = fmt.Sprintf("%05d", i)
 	}
-	files, err := gtsrbTrain(ctx, src, classes)
+	var files []imageFile
+	var err error
 	if src.Split == Test {
 		files, err = gtsrbTest(ctx, src)
+	} else {
+		files, err = gtsrbTrain(ctx, src, classes)
 	}
 	if err != nil {
 		return nil, err
@@ -66,10 +69,9 @@ func gtsrbTrainFolders() []string {
 func gtsrbTrain(ctx context.Context, src Source, classes []string) ([]imageFile, error) {
 	for _, at := range gtsrbTrainFolders() {
 		dir := filepath.Join(src.Dir, at)
-		if info, err := os.Stat(filepath.Join(dir, classes[0])); err != nil || !info.IsDir() {
-			continue
+		if isFolder(filepath.Join(dir, classes[0])) {
+			return listClassImages(ctx, dir, classes)
 		}
-		return listClassImages(ctx, dir, classes)
 	}
 	return nil, fault.Misuse("data folder %s: no training images of gtsrb: wanted class folders %s to %s in GTSRB/Training or Train", src.Dir, classes[0], classes[gtsrbClasses-1])
 }

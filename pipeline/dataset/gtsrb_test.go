@@ -3,9 +3,11 @@ package dataset
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -102,6 +104,22 @@ func TestReadGTSRBErrors(t *testing.T) {
 			wantMisuse(t, err, x.want...)
 		})
 	}
-	_, err := Read(context.Background(), SourceIn(KindGTSRB, filepath.Join(t.TempDir(), "none"), Train))
+	// The test images are read without a look at those for training.
+	files := gtsrbFiles("Train", "Test", "Test")
+	for name := range files {
+		if strings.HasPrefix(name, "Train/") {
+			delete(files, name)
+		}
+	}
+	alone := makeFolder(t, files)
+	if set, err := Read(context.Background(), SourceIn(KindGTSRB, alone, Test)); err != nil || set.Len() != 2 {
+		t.Errorf("test images alone: %v", err)
+	}
+	pipe := filepath.Join(alone, "Test", "00001.ppm")
+	must(t, os.Remove(pipe))
+	must(t, syscall.Mkfifo(pipe, 0o600))
+	_, err := Read(context.Background(), SourceIn(KindGTSRB, alone, Test))
+	wantMisuse(t, err, "00001.ppm: not a regular file")
+	_, err = Read(context.Background(), SourceIn(KindGTSRB, filepath.Join(t.TempDir(), "none"), Train))
 	wantMisuse(t, err, "/none: not found")
 }

@@ -1,12 +1,12 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -30,7 +30,7 @@ type Listed struct {
 // ReadListed reads the images that dir/images.csv names, with the trigger on
 // already, for models of like's images: the set's labels are the true classes.
 func ReadListed(ctx context.Context, dir string, like *Set) (set *Set, targets []int64, err error) {
-	list, err := readList(filepath.Join(dir, FileList), int64(len(like.Classes)))
+	list, err := readList(ctx, filepath.Join(dir, FileList), int64(len(like.Classes)))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,30 +41,23 @@ func ReadListed(ctx context.Context, dir string, like *Set) (set *Set, targets [
 		targets[i] = l.Target
 	}
 	src := Source{Dir: dir, Channels: like.C}
-	c, h, w, err := folderShape(src, files[0].path)
+	_, h, w, err := folderShape(src, files[0].path)
 	if err != nil {
 		return nil, nil, err
 	}
 	if h != like.H || w != like.W {
 		return nil, nil, fault.Misuse("triggered images in %s are %d×%d (height×width), the clean ones %d×%d: set data.size to the former", dir, h, w, like.H, like.W)
 	}
-	if err := checkSetSize(dir, len(files), c, h, w); err != nil {
-		return nil, nil, err
-	}
-	set = &Set{Name: filepath.Base(dir), C: c, H: h, W: w, Classes: like.Classes, Images: make([]uint8, len(files)*c*h*w), Labels: make([]int64, len(files))}
-	for i, f := range files {
-		set.Labels[i] = f.label
-	}
-	return set, targets, decodeAll(ctx, files, set, src)
+	set, err = readImageFiles(ctx, src, filepath.Base(dir), files, like.Classes)
+	return set, targets, err
 }
 
-func readList(path string, classes int64) ([]Listed, error) {
-	f, err := os.Open(path)
+func readList(ctx context.Context, path string, classes int64) ([]Listed, error) {
+	text, err := readWhole(ctx, "list of triggered images", path, maxListBytes)
 	if err != nil {
-		return nil, fileError("list of triggered images", path, err)
+		return nil, err
 	}
-	defer f.Close()
-	r := csv.NewReader(f)
+	r := csv.NewReader(bytes.NewReader(text))
 	r.FieldsPerRecord = len(listHeader)
 	head, err := r.Read()
 	if err != nil || !slices.Equal(head, listHeader) {

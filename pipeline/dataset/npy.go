@@ -16,8 +16,9 @@ const maxNPYHeader = 64 << 10
 var errNPY = errors.New("not a NumPy file")
 
 // decodeNPY reads an .npy file of numbers. The header is read here because npyio's
-// reader panics on one that is damaged.
-func decodeNPY(r io.Reader) (array, error) {
+// reader panics on one that is damaged. check sees the shape before the data are
+// read, which of a few bytes may unpack to gigabytes.
+func decodeNPY(r io.Reader, check func(shape []int) error) (array, error) {
 	a, fortran, err := readNPYHeader(r)
 	if err != nil {
 		return a, err
@@ -34,6 +35,9 @@ func decodeNPY(r io.Reader) (array, error) {
 		}
 		left /= extent
 		want *= int64(extent)
+	}
+	if err := check(a.shape); err != nil {
+		return a, err
 	}
 	if a.data, err = readExactly(r, want, false); errors.Is(err, io.ErrUnexpectedEOF) {
 		return a, fmt.Errorf("truncated: %s of %s take %d bytes, it has %d", joinDims(a.shape), a.dtype, want, len(a.data))

@@ -16,65 +16,75 @@ import (
 
 // readNumPy reads images and labels of .npy files, or of one .npz file.
 func readNumPy(ctx context.Context, src Source) (*Set, error) {
-	var images, labels array
-	var err error
-	var where string // the labels are
 	switch {
 	case src.Images == "":
 		return nil, fault.Misuse("data set: kind %q wants a file of images", KindNPY)
 	case strings.HasSuffix(strings.ToLower(src.Images), ".npz"):
-		where = src.Images + ", labels"
-		images, labels, err = readNPZ(ctx, src)
+		return readNPZ(ctx, src)
 	case src.Labels == "":
 		return nil, fault.Misuse("data set: kind %q wants a file of labels beside %s", KindNPY, src.Images)
-	default:
-		where = src.Labels
-		if labels, err = readNPYFile(ctx, src.Labels); err == nil {
-			images, err = readNPYFile(ctx, src.Images)
-		}
 	}
+	return src.arrays(src.Labels, func(check func([]int) error) (array, error) {
+		return readNPYFile(ctx, src.Labels, check)
+	}, func(check func([]int) error) (array, error) {
+		return readNPYFile(ctx, src.Images, check)
+	})
+}
+
+// arrays makes a set of two arrays, each read once its shape was checked. where
+// tells of the labels, which come first: they say how many images there may be.
+func (src Source) arrays(where string, labels, images func(check func(shape []int) error) (array, error)) (*Set, error) {
+	set := &Set{Name: strings.TrimSuffix(filepath.Base(src.Images), filepath.Ext(src.Images))}
+	a, err := labels(func(shape []int) error {
+		if err := labelShape(shape); err != nil {
+			return fault.Misuse("%s: %w", where, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{Name: strings.TrimSuffix(filepath.Base(src.Images), filepath.Ext(src.Images))}
-	if set.Labels, err = labels.wholeNumbers(); err != nil {
+	if set.Labels, err = a.wholeNumbers(); err != nil {
 		return nil, fault.Misuse("%s: %w", where, err)
-	}
-	if n := images.shape[0]; n != len(set.Labels) {
-		return nil, fault.Misuse("%s holds %d images, but %s holds %d; they must come from the same set", src.Images, n, where, len(set.Labels))
 	}
 	if set.Classes, err = labelClasses(where, set.Labels, src.Classes); err != nil {
 		return nil, err
 	}
-	if err := images.fill(set, src); err != nil {
+	var held layout
+	a, err = images(func(shape []int) error {
+		if shape[0] != len(set.Labels) {
+			return fault.Misuse("%s holds %d images, but %s holds %d; they must come from the same set", src.Images, shape[0], where, len(set.Labels))
+		}
+		held, err = src.layout(shape)
+		return err
+	})
+	if err != nil {
 		return nil, err
+	}
+	set.C, set.H, set.W = held.c, held.h, held.w
+	if set.Images, err = a.bytes(); err != nil {
+		return nil, fault.Misuse("%s: %w", src.Images, err)
+	}
+	if held.last && set.C > 1 {
+		set.Images = channelsFirst(set.Images, set.C, set.H*set.W)
 	}
 	return set, nil
 }
 
-// fill makes an array the images of set.
-func (a array) fill(set *Set, src Source) error {
-	layout, err := arrayLayout(a.shape)
+// layout reads the shape of an array of images, which must be of the size and the
+// shape asked for.
+func (src Source) layout(shape []int) (layout, error) {
+	held, err := arrayLayout(shape)
 	if err != nil {
-		return fault.Misuse("%s: %w", src.Images, err)
+		return held, fault.Misuse("%s: %w", src.Images, err)
 	}
-	set.C, set.H, set.W = layout.c, layout.h, layout.w
-	if err := checkSetSize(src.Images, a.shape[0], set.C, set.H, set.W); err != nil {
-		return err
+	if err := checkSetSize(src.Images, shape[0], held.c, held.h, held.w); err != nil {
+		return held, err
 	}
-	if err := src.checkShape(src.Images, set.C, set.H, set.W); err != nil {
-		return err
-	}
-	if set.Images, err = a.bytes(); err != nil {
-		return fault.Misuse("%s: %w", src.Images, err)
-	}
-	if layout.last && set.C > 1 {
-		set.Images = channelsFirst(set.Images, set.C, set.H*set.W)
-	}
-	return nil
+	return held, src.checkShape(src.Images, held.c, held.h, held.w)
 }
 
-func readNPYFile(ctx context.Context, path string) (array, error) {
+func readNPYFile(ctx context.Context, path string, check func(shape []int) error) (array, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return array{}, fileError("data file", path, err)
@@ -87,16 +97,17 @@ func readNPYFile(ctx context.Context, path string) (array, error) {
 		return array{}, fileError("data file", path, err)
 	}
 	defer f.Close()
-	a, err := decodeNPY(contextReader{ctx, f})
+	a, err := decodeNPY(contextReader{ctx, f}, check)
 	return a, arrayError(path, err)
 }
 
-// arrayError tells a damaged file from a failing disk and from an interrupt.
+// arrayError tells a damaged file from a failing disk and from an interrupt. What
+// is misuse already names the file.
 func arrayError(what string, err error) error {
 	var disk *fs.PathError
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, fault.IsMisuse(err):
+		return err
 	case errors.As(err, &disk), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("reading %s: %w", what, err)
 	}
@@ -115,15 +126,17 @@ func npzKeys(split string) [][2]string {
 	return [][2]string{{"images", "labels"}, {"x", "y"}, {"data", "labels"}}
 }
 
-func readNPZ(ctx context.Context, src Source) (images, labels array, err error) {
-	if info, err := os.Stat(src.Images); err != nil {
-		return images, labels, fileError("data file", src.Images, err)
-	} else if !info.Mode().IsRegular() {
-		return images, labels, fault.Misuse("data file %s: not a regular file; name an .npz file", src.Images)
+func readNPZ(ctx context.Context, src Source) (*Set, error) {
+	info, err := os.Stat(src.Images)
+	if err != nil {
+		return nil, fileError("data file", src.Images, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fault.Misuse("data file %s: not a regular file; name an .npz file", src.Images)
 	}
 	archive, err := zip.OpenReader(src.Images)
 	if err != nil {
-		return images, labels, arrayError(src.Images, err)
+		return nil, arrayError(src.Images, err)
 	}
 	defer func() { _ = archive.Close() }() // it was only read
 	parts := map[string]*zip.File{}
@@ -133,44 +146,55 @@ func readNPZ(ctx context.Context, src Source) (images, labels array, err error) 
 		parts[strings.ToLower(name)] = f
 		names = append(names, name)
 	}
-	keys, ok := chooseNPZ(parts, src.Split)
-	if !ok {
+	keys, of := chooseNPZ(parts, src.Split)
+	if keys[0] == "" {
 		slices.Sort(names)
 		wanted := npzKeys(src.Split)[0]
-		return images, labels, fault.Misuse("%s: no %s images in it: it has %.200q, wanted %s and %s, or images and labels",
+		return nil, fault.Misuse("%s: no %s images in it: it has %.200q, wanted %s and %s, or images and labels",
 			src.Images, src.Split, names, wanted[0], wanted[1])
 	}
-	if labels, err = readNPZPart(ctx, parts[keys[1]]); err == nil {
-		images, err = readNPZPart(ctx, parts[keys[0]])
+	// The accuracy would be that on the training images.
+	if other, err := os.Stat(src.Other); of == "" && err == nil && os.SameFile(info, other) {
+		return nil, fault.Misuse("%s: it has the images of one split and is named for both; name another file for the test set, or say data.test: none", src.Images)
 	}
-	return images, labels, arrayError(src.Images, err)
+	part := func(key string) func(func([]int) error) (array, error) {
+		return func(check func([]int) error) (array, error) {
+			a, err := readNPZPart(ctx, parts[key], check)
+			return a, arrayError(src.Images, err)
+		}
+	}
+	return src.arrays(src.Images+", labels", part(keys[1]), part(keys[0]))
 }
 
-// chooseNPZ finds a split's pair of arrays. A file that has splits does not serve
-// with what else is in it.
-func chooseNPZ(parts map[string]*zip.File, split string) (keys [2]string, ok bool) {
+// chooseNPZ finds a split's pair of arrays, and the split that the file says they
+// are of, "" for none. A file that has splits does not serve with what else is in it.
+func chooseNPZ(parts map[string]*zip.File, split string) (keys [2]string, of string) {
 	has := func(k [2]string) bool { return parts[k[0]] != nil && parts[k[1]] != nil }
 	for _, of := range []string{split, Train, Test, ""} {
 		for _, k := range npzKeys(of) {
-			if has(k) {
-				return k, of == split || of == ""
+			switch {
+			case !has(k):
+			case of == split || of == "":
+				return k, of
+			default:
+				return keys, ""
 			}
 		}
 	}
-	return keys, false
+	return keys, ""
 }
 
-func readNPZPart(ctx context.Context, f *zip.File) (array, error) {
+func readNPZPart(ctx context.Context, f *zip.File, check func(shape []int) error) (array, error) {
 	r, err := f.Open()
 	if err != nil {
 		return array{}, err
 	}
 	defer func() { _ = r.Close() }() // its checksum is compared at its end
-	a, err := decodeNPY(contextReader{ctx, r})
-	if err != nil {
-		return a, fmt.Errorf("%s: %w", f.Name, err)
+	a, err := decodeNPY(contextReader{ctx, r}, check)
+	if err != nil && !fault.IsMisuse(err) {
+		err = fmt.Errorf("%s: %w", f.Name, err)
 	}
-	return a, nil
+	return a, err
 }
 
 // layout is how an array holds images.

@@ -81,7 +81,7 @@ np.savez("images.npz", images=x, labels=y, filenames=np.array(["a", "b"]))
 		{"images", "images.npz", "", Test, 3, 4},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			src := Source{Kind: KindNPY, Images: at(x.images), Split: x.split, Classes: 3}
+			src := Source{Kind: KindNPY, Images: at(x.images), Split: x.split, Classes: 3, Other: at("keras.npz")}
 			if x.labels != "" {
 				src.Labels = at(x.labels)
 			}
@@ -123,6 +123,19 @@ np.save("record.npy", np.zeros(2, dtype=[("a", "<i4")]))
 np.save("scalar.npy", np.uint8(1))
 np.save("none.npy", np.zeros((0, 2, 5, 3), np.uint8))
 np.savez("train.npz", x_train=x, y_train=y)
+np.savez("alone.npz", images=x, labels=y)
+def promise(name, shape, type="|u1"):
+    with open(name, "wb") as f:
+        np.lib.format.write_array_header_1_0(f, {"descr": type, "fortran_order": False, "shape": shape})
+promise("many_y.npy", (134217729,))
+promise("many_x.npy", (70000, 500, 500, 3))
+promise("large_x.npy", (4, 99999, 99999, 3))
+import zipfile
+with zipfile.ZipFile("many.npz", "w") as f:
+    f.write("many_x.npy", "x_train.npy")
+    f.write("y.npy", "y_train.npy")
+    f.write("x.npy", "x_test.npy")
+    f.write("many_y.npy", "y_test.npy")
 np.savez("odd.npz", a=x, b=y)
 np.savez("short.npz", x_train=x, y_train=y[:3])
 `)
@@ -174,6 +187,12 @@ np.savez("short.npz", x_train=x, y_train=y[:3])
 		{"huge", "huge.npy", "y.npy", Source{}, []string{"huge.npy: an array of 99999999×99999×99999×3 cannot be read"}},
 		{"another size", "x.npy", "y.npy", Source{Height: 9, Width: 9}, []string{"images are 3×2×5", "kind npy are not converted"}},
 		{"no test images", "train.npz", "", Source{Split: Test}, []string{"train.npz: no test images in it", "x_train", "wanted x_test and y_test"}},
+		{"one split for both", "alone.npz", "", Source{Other: at("./alone.npz")}, []string{"alone.npz: it has the images of one split and is named for both", "data.test: none"}},
+		{"labels without end", "x.npy", "many_y.npy", Source{}, []string{"many_y.npy: 134217729 labels are more than the 134217728 allowed"}},
+		{"labels without end in one", "many.npz", "", Source{Split: Test}, []string{"many.npz, labels: 134217729 labels are more"}},
+		{"images without end", "many_x.npy", "y.npy", Source{}, []string{"many_x.npy holds 70000 images, but", "y.npy holds 4"}},
+		{"images without end in one", "many.npz", "", Source{}, []string{"many.npz holds 70000 images, but", "labels holds 4"}},
+		{"large images", "large_x.npy", "y.npy", Source{}, []string{"large_x.npy: an array of 4×99999×99999×3 cannot be read"}},
 		{"other keys", "odd.npz", "", Source{}, []string{`it has ["a" "b"]`, "wanted x_train and y_train, or images and labels"}},
 		{"other numbers in one", "short.npz", "", Source{}, []string{"short.npz holds 4 images, but", "labels holds 3"}},
 		{"archive cut", "cut.npz", "", Source{}, []string{"cut.npz: zip: not a valid zip file"}},
@@ -205,7 +224,7 @@ np.savez("short.npz", x_train=x, y_train=y[:3])
 func FuzzNPY(f *testing.F) {
 	f.Add([]byte("\x93NUMPY\x01\x00\x20\x00{'descr': '|u1', 'fortran_order': True, 'shape': (2, 1), }\n12"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		a, err := decodeNPY(bytes.NewReader(text))
+		a, err := decodeNPY(bytes.NewReader(text), labelShape)
 		if err != nil {
 			return
 		}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"image/png"
 	"os"
 	"os/exec"
@@ -97,4 +98,11 @@ func pngPlanes(t *testing.T, path string, c, w, h int) (planes []uint8, width, h
 		w, h = size.X, size.Y
 	}
 	return Planes(img, c, h, w), w, h
+}
+
+// An image that is one long line would take gigabytes on its way to a small one.
+func TestResizeOfLines(t *testing.T) {
+	dir := makeFolder(t, map[string][]byte{"a/1.png": pngBytes(t, plain(32, 32, 5, 5, 5)), "a/2.png": hugePNG(1, maxPixels)})
+	_, err := Read(context.Background(), Source{Kind: KindFolder, Dir: dir, Height: 32, Width: 32})
+	wantMisuse(t, err, "a/2.png: 67108864×1 (height×width) takes too much memory on the way to 32×32; crop it")
 }

@@ -41,6 +41,9 @@ type Source struct {
 	// Images and Labels are files: IDX, compressed with gzip or not, or NumPy's;
 	// an .npz has the labels too.
 	Images, Labels string
+	// Other is the file of images of the other split, "" where there is none: an
+	// .npz without splits does not serve for both.
+	Other string
 	// Dir is a folder: of kind folder one with a folder per class,
 	// Dir/<class>/<anything>.{png,jpg,jpeg,ppm,pgm}, else the one that the set's
 	// archive was unpacked to.

@@ -21,8 +21,12 @@ import (
 // download brings a URL to a file, going on where an earlier one ended.
 type download struct {
 	url, part string
+	set       string
+	most      int64 // bytes that the file may have
 	o         Options
-	got       int64 // bytes that came
+	f         *os.File // of part, locked from open to close
+	got       int64    // bytes that came
+	far       int64    // the most bytes that the file ever had
 }
 
 // errGoOn wraps what a later try may get over.
@@ -30,33 +34,57 @@ type errGoOn struct{ error }
 
 func (e errGoOn) Unwrap() error { return e.error }
 
-func (d *download) run(ctx context.Context) (err error) {
+// open makes the file this process's own, until close: also while it is checked
+// and renamed, since a second process would begin by cutting it short.
+func (d *download) open() error {
 	f, err := os.OpenFile(d.part, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return fault.Misuse("fetch %s: %w", d.url, err)
 	}
-	defer func() {
-		if info, e := f.Stat(); err != nil && e == nil && info.Size() == 0 {
-			_ = os.Remove(d.part) // there is nothing to go on from
-		}
-		f.Close()
-	}()
+	if err := d.lock(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	d.f = f
+	return nil
+}
+
+func (d *download) lock(f *os.File) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return fault.Misuse("fetch %s: another process writes %s; wait for it", d.url, d.part)
 	}
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	// Between opening and locking the one before may have finished with it.
+	if there, err := os.Stat(d.part); err != nil || !os.SameFile(mine, there) {
+		return fault.Misuse("fetch %s: another process has brought it, or given it up, just now; give the same command again", d.url)
+	}
+	d.far = mine.Size()
+	return nil
+}
+
+func (d *download) close() {
+	if info, err := d.f.Stat(); err == nil && info.Size() == 0 {
+		_ = os.Remove(d.part) // there is nothing to go on from
+	}
+	d.f.Close()
+}
+
+func (d *download) run(ctx context.Context) error {
 	for try := 1; ; {
-		before := d.got
-		err := d.try(ctx, f)
+		before := d.far
+		err := d.try(ctx, d.f)
 		var later errGoOn
 		switch {
 		case err == nil:
-			return f.Sync()
+			return d.f.Sync()
 		case ctx.Err() != nil:
 			return fmt.Errorf("fetch %s: %w; what has come is kept, and the same command goes on", d.url, ctx.Err())
 		case !errors.As(err, &later):
 			return err
 		}
-		if d.got > before {
+		if d.far > before {
 			try = 1 // it gets on
 		}
 		if try++; try > d.o.Tries {
@@ -152,6 +180,9 @@ func (d *download) receive(ctx context.Context, f *os.File, from io.Reader, tota
 	if err != nil {
 		return err
 	}
+	if total > d.most {
+		return d.tooLarge(f)
+	}
 	m := newMeter(d.o.Progress, "fetch", filepath.Base(f.Name()), total)
 	m.add(have)
 	err = d.copy(ctx, f, from, total, m, stalled)
@@ -170,8 +201,11 @@ func (d *download) copy(ctx context.Context, f *os.File, from io.Reader, total i
 			}
 			m.add(int64(n))
 			d.got += int64(n)
+			d.far = max(d.far, m.at)
 		}
 		switch {
+		case m.at > d.most:
+			return d.tooLarge(f)
 		case readErr == io.EOF && (total < 0 || m.at == total):
 			return nil
 		case readErr == io.EOF, errors.Is(readErr, io.ErrUnexpectedEOF):
@@ -182,6 +216,12 @@ func (d *download) copy(ctx context.Context, f *os.File, from io.Reader, total i
 			return errors.Join(f.Truncate(0), fmt.Errorf("fetch %s: more came than the %d bytes that it said", d.url, total))
 		}
 	}
+}
+
+// tooLarge gives up a file that would fill the disk: no archive is larger than
+// what is in it.
+func (d *download) tooLarge(f *os.File) error {
+	return errors.Join(f.Truncate(0), fault.Misuse("fetch %s: it is more than the %d MiB that %s takes; name another place by --from", d.url, d.most/mib, d.set))
 }
 
 func (d *download) writeError(err error) error {

@@ -143,7 +143,11 @@ func obtain(ctx context.Context, set Set, file File, o Options, result *Result) 
 	if o.From != "" {
 		base = o.From
 	}
-	d := download{url: strings.TrimSuffix(base, "/") + "/" + file.Name, part: path + ".part", o: o}
+	d := download{url: strings.TrimSuffix(base, "/") + "/" + file.Name, part: path + ".part", set: set.Name, most: set.Most, o: o}
+	if err := d.open(); err != nil {
+		return "", err
+	}
+	defer d.close()
 	if err := d.run(ctx); err != nil {
 		return "", err
 	}

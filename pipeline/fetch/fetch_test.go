@@ -67,6 +67,7 @@ type server struct {
 	breaks    int  // so often
 	noRange   bool // gives all whatever was asked for
 	stall     bool // gives half an answer and waits
+	endless   bool // never ends, nor says how much it is
 	status    int
 	mu        sync.Mutex
 	requested []string // ranges
@@ -100,6 +101,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		return
+	}
+	for s.endless {
+		if _, err := w.Write(data); err != nil {
+			return
+		}
 	}
 	if s.breaks > 0 {
 		s.breaks--
@@ -139,6 +145,20 @@ func (s *steps) Start(phase string, total int) {
 }
 func (s *steps) Step(string) { s.done[s.open[len(s.open)-1]]++ }
 func (s *steps) End()        { s.open = s.open[:len(s.open)-1] }
+
+// atPhase does something as a phase begins.
+type atPhase struct {
+	steps
+	phase string
+	do    func()
+}
+
+func (s *atPhase) Start(phase string, total int) {
+	s.steps.Start(phase, total)
+	if phase == s.phase {
+		s.do()
+	}
+}
 
 // leftovers are the names in dir.
 func leftovers(t *testing.T, dir string) (names []string) {
@@ -307,7 +327,14 @@ func TestFetchErrors(t *testing.T) {
 		{"stalls", func(s *server, _ *Set) { s.stall = true }, Options{Tries: 1, Stall: 50 * time.Millisecond}, false, []string{"nothing came for 50ms"}, []string{"cifar.tar.gz.part"}},
 		{"another file", func(s *server, _ *Set) { s.files["cifar.tar.gz"] = archive[1:] }, Options{}, true, []string{"cifar.tar.gz.part is not what is published: its sha256 is", "fetch it again"}, nil},
 		{"no URL", func(_ *server, set *Set) { set.Base = "gopher://x" }, Options{}, false, []string{"unsupported protocol"}, nil},
-		{"too large", func(_ *server, set *Set) { set.Most = 1 << 20 }, Options{}, true, []string{"it unpacks to more than the set is large"}, []string{"cifar.tar.gz"}},
+		{"too large", func(s *server, set *Set) {
+			s.files["cifar.tar.gz"] = tarball(t, member{"zeros", make([]byte, 2<<20), 0})
+			*set = cifarSet(s.URL, s.files["cifar.tar.gz"])
+			set.Most = 1 << 20
+		}, Options{}, true, []string{"it unpacks to more than the set is large"}, []string{"cifar.tar.gz"}},
+		{"a file too large", func(_ *server, set *Set) { set.Most = 1 << 20 }, Options{}, true, []string{"/cifar.tar.gz: it is more than the 1 MiB that cifar10 takes", "--from"}, nil},
+		{"without end", func(s *server, set *Set) { s.endless, set.Most = true, 1<<20 }, Options{}, true, []string{"/cifar.tar.gz: it is more than the 1 MiB that cifar10 takes"}, nil},
+		{"never gets on", func(s *server, _ *Set) { s.noRange, s.breaks, s.breakAt = true, 100, 1<<20 }, Options{Tries: 3}, false, []string{"broke off at 1048576"}, []string{"cifar.tar.gz.part"}},
 		{"sum of another kind", func(_ *server, set *Set) { set.Files[0].Sum = "crc:1" }, Options{}, false, []string{`kind "crc"`}, nil},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -342,6 +369,29 @@ func TestFetchErrors(t *testing.T) {
 		must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
 		_, err = Fetch(t.Context(), cifarSet("http://127.0.0.1:1", archive), Options{Dir: dir})
 		wantLine(t, err, true, "another process writes")
+		if names := leftovers(t, dir); !slices.Equal(names, []string{"cifar.tar.gz.part"}) {
+			t.Errorf("the other's file is gone: %q is left", names)
+		}
+	})
+	t.Run("two at once, one checks", func(t *testing.T) {
+		s, dir := serve(t, map[string][]byte{"cifar.tar.gz": archive}), t.TempDir()
+		var second error
+		sink := &atPhase{phase: "check", do: func() {
+			_, second = Fetch(t.Context(), cifarSet(s.URL, archive), Options{Dir: dir})
+		}}
+		_, err := Fetch(t.Context(), cifarSet(s.URL, archive), Options{Dir: dir, Progress: sink})
+		must(t, err)
+		wantLine(t, second, true, "another process writes")
+	})
+	t.Run("another was faster", func(t *testing.T) {
+		part := filepath.Join(t.TempDir(), "x.part")
+		must(t, os.WriteFile(part, nil, 0o600))
+		f, err := os.OpenFile(part, os.O_RDWR, 0)
+		must(t, err)
+		defer f.Close()
+		must(t, os.Rename(part, strings.TrimSuffix(part, ".part")))
+		d := download{url: "http://127.0.0.1:1/x", part: part}
+		wantLine(t, d.lock(f), true, "another process has brought it")
 	})
 }
 

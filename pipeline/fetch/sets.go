@@ -16,7 +16,7 @@ type Set struct {
 	Kind  string // as data.kind has it
 	// Proof is a file that is there once the set is, below its folder.
 	Proof string
-	// Most bounds the bytes that all files unpack to.
+	// Most bounds the bytes of each file, and those that all files unpack to.
 	Most int64
 	// Classes is for the user's config.
 	Classes int

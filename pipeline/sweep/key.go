@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
@@ -71,7 +73,7 @@ func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 // dataFiles are the files and folders that hold the images.
 func dataFiles(d config.Data) []string {
 	files := []string{d.Dir, d.Train, d.TrainLabels, d.TestLabels}
-	if d.Kind == "npy" {
+	if d.Kind == config.KindNPY {
 		files[0] = "" // nothing is read there
 	}
 	if d.Test != config.NoTestSet {
@@ -81,8 +83,8 @@ func dataFiles(d config.Data) []string {
 }
 
 // of hashes files by what is in them, and folders by the names and sizes of all
-// that is below: to read tens of thousands of images would take longer than to
-// plan. Empty paths give "".
+// that is below and by what is in it, but for the images of a large folder: to
+// read tens of thousands would take longer than to plan. Empty paths give "".
 func (in *inputs) of(paths []string) ([]string, error) {
 	out := make([]string, len(paths))
 	for i, path := range paths {
@@ -102,6 +104,9 @@ func (in *inputs) of(paths []string) ([]string, error) {
 	return out, nil
 }
 
+// few is how many files of a folder are read whole, as lists and batches always are.
+const few = 500
+
 func fingerprint(path string) (string, error) {
 	h := sha256.New()
 	info, err := os.Stat(path)
@@ -109,25 +114,56 @@ func fingerprint(path string) (string, error) {
 		return "", err
 	}
 	if !info.IsDir() {
-		f, err := os.Open(path)
+		err := content(h, path)
+		return sum(h), err
+	}
+	files, err := below(path)
+	if err != nil {
+		return "", err
+	}
+	for _, at := range files {
+		info, err := os.Stat(at)
+		if err != nil {
+			if info, err = os.Lstat(at); err != nil { // a link to nowhere is one
+				return "", err
+			}
+		}
+		name, err := filepath.Rel(path, at)
 		if err != nil {
 			return "", err
 		}
-		defer f.Close()
-		_, err = io.Copy(h, f)
-		return sum(h), err
-	}
-	err = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(path, at)
 		fmt.Fprintf(h, "%q %d\n", name, info.Size())
+		if info.Mode().IsRegular() && (len(files) <= few || !isImage(name)) {
+			if err := content(h, at); err != nil {
+				return "", err
+			}
+		}
+	}
+	return sum(h), nil
+}
+
+// below is the files below a folder, which may be a link, in the order of their names.
+func below(dir string) (files []string, err error) {
+	// The separator makes WalkDir follow dir itself.
+	err = filepath.WalkDir(dir+string(filepath.Separator), func(at string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			files = append(files, at)
+		}
 		return err
 	})
-	return sum(h), err
+	return files, err
+}
+
+func content(h hash.Hash, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(h, f)
+	return err
+}
+
+func isImage(name string) bool {
+	return slices.Contains([]string{".png", ".jpg", ".jpeg", ".ppm", ".pgm"}, strings.ToLower(filepath.Ext(name)))
 }

@@ -159,51 +159,6 @@ func TestPlanIsConfigsTimesSeedsTimesGrid(t *testing.T) {
 	}
 }
 
-// What a result follows from changes its key; where it goes and how fast does not.
-func TestKeys(t *testing.T) {
-	s := newSite(t)
-	key := func(sets ...string) (attack, clean string) {
-		t.Helper()
-		spec := s.spec()
-		spec.Sets = sets
-		p := s.plan(spec)
-		return p.Jobs[0].Key, p.Jobs[1].Key
-	}
-	attack, clean := key()
-	for _, c := range []struct {
-		set                         string
-		attackChanges, cleanChanges bool
-	}{
-		{"threads=1", false, false},
-		{"output=elsewhere", false, false},
-		{"attack.output=elsewhere", false, false},
-		{"attack.clean_model.dir=elsewhere", false, false},
-		{"relearn.lr=0.02", false, true},
-		{"name=other", false, true},
-		{"attack.train.epochs=3", true, true},
-		{"seed=1", true, true},
-	} {
-		a, b := key(c.set)
-		if (a != attack) != c.attackChanges || (b != clean) != c.cleanChanges {
-			t.Errorf("%s: attack changes %v, cleaning changes %v", c.set, a != attack, b != clean)
-		}
-	}
-	if err := os.Remove(s.path("data", "train", "0", "000.png")); err != nil {
-		t.Fatal(err)
-	}
-	if a, b := key(); a == attack || b == clean {
-		t.Error("a data set that lost an image has the same key")
-	}
-	model := s.write("mine.pt", "one")
-	spec := s.spec()
-	spec.Sets = []string{"model.path=" + model}
-	first := s.plan(spec)
-	s.write("mine.pt", "two")
-	if second := s.plan(spec); len(first.Jobs) != 1 || second.Jobs[0].Key == first.Jobs[0].Key {
-		t.Errorf("a model of one's own: %d jobs; its content is not in the key", len(first.Jobs))
-	}
-}
-
 func TestPlanErrors(t *testing.T) {
 	s := newSite(t)
 	for name, change := range map[string]func(*Spec){
