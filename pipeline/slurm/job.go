@@ -48,7 +48,6 @@ func parseJob(text string) map[string]string {
 
 func reason(job map[string]string, restarts int, now time.Time) (why string, requeue bool) {
 	requeued, _ := strconv.Atoi(job["Restarts"])
-	end, err := time.ParseInLocation("2006-01-02T15:04:05", job["EndTime"], time.Local)
 	_, marked := job["PreemptTime"]
 	switch state := job["JobState"]; {
 	case state == "CANCELLED":
@@ -57,8 +56,43 @@ func reason(job map[string]string, restarts int, now time.Time) (why string, req
 		return StopPreempted, false
 	case marked && job["PreemptTime"] != "None":
 		return StopPreempted, job["Requeue"] == "1"
-	case state == "TIMEOUT" || err == nil && end.Sub(now) <= warning+30*time.Second: // Slurm's clock for signals is coarse
+	case state == "TIMEOUT" || nearLimit(job, now):
 		return StopTimeLimit, false
+	case state == "COMPLETING": // it was killed, and has not ended yet
+		return StopCancelled, false
 	}
 	return StopUnknown, false
+}
+
+// nearLimit says whether a job has come to the warning before its time limit. That
+// is what EndTime says only while it runs: of one that is being killed it is now.
+func nearLimit(job map[string]string, now time.Time) bool {
+	const form = "2006-01-02T15:04:05"
+	end, err := time.ParseInLocation(form, job["EndTime"], time.Local)
+	if job["JobState"] != "RUNNING" {
+		var limit time.Duration
+		if limit, err = parseLimit(job["TimeLimit"]); err == nil {
+			end, err = time.ParseInLocation(form, job["StartTime"], time.Local)
+			end = end.Add(limit)
+		}
+	}
+	return err == nil && end.Sub(now) <= warning+30*time.Second // Slurm's clock for signals is coarse
+}
+
+// parseLimit reads DAYS-HH:MM:SS, the days only where there are any.
+func parseLimit(text string) (time.Duration, error) {
+	days, clock, ok := strings.Cut(text, "-")
+	if !ok {
+		days, clock = "0", text
+	}
+	n, err := strconv.Atoi(days)
+	if err != nil {
+		return 0, err
+	}
+	parts := strings.Split(clock, ":")
+	if len(parts) != 3 {
+		return 0, fmt.Errorf("a time limit of %q", text)
+	}
+	limit, err := time.ParseDuration(parts[0] + "h" + parts[1] + "m" + parts[2] + "s")
+	return limit + time.Duration(n)*24*time.Hour, err
 }

@@ -86,6 +86,10 @@ func TestReason(t *testing.T) {
 		{job: "JobState=RUNNING Requeue=1 Restarts=0 PreemptTime=2026-05-01T12:00:00 " + near, why: StopPreempted, requeue: true},
 		{job: "JobState=RUNNING Requeue=0 Restarts=0 PreemptTime=2026-05-01T12:00:00 " + near, why: StopPreempted},
 		{job: "JobState=RUNNING Requeue=1 Restarts=0 PreemptTime=None EndTime=Unknown", why: StopUnknown},
+		// A job that is on its way out is COMPLETING, whatever for, and its EndTime is now.
+		{job: "JobState=COMPLETING Restarts=0 TimeLimit=00:10:00 StartTime=2026-05-01T11:58:50 EndTime=2026-05-01T12:00:00", why: StopCancelled},
+		{job: "JobState=COMPLETING Restarts=0 TimeLimit=1-00:00:00 StartTime=2026-04-30T12:00:00 EndTime=2026-05-01T12:00:00", why: StopTimeLimit},
+		{job: "JobState=COMPLETING Restarts=0 TimeLimit=UNLIMITED StartTime=2026-05-01T11:58:50 EndTime=2026-05-01T12:00:00", why: StopCancelled},
 		{job: "", why: StopUnknown},
 	} {
 		why, requeue := reason(parseJob(test.job), test.restarts, now)
