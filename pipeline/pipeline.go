@@ -35,19 +35,27 @@ func openDevice(env Env, c *config.Config) (*torch.Device, error) {
 	if err != nil {
 		return nil, fault.Misuse("device: %w", err)
 	}
-	for key, precision := range map[string]string{
-		"attack.train.precision": c.Attack.Train.Precision, "unlearn.precision": c.Unlearn.Precision, "relearn.precision": c.Relearn.Precision,
-	} {
-		if precision == "float16" && dev.Name() == "cpu" {
-			dev.Close()
-			return nil, fault.Misuse("%s: float16 needs a GPU, and this is a CPU: bfloat16 serves on both", key)
-		}
+	if err := checkPrecision(dev, c); err != nil {
+		dev.Close()
+		return nil, err
 	}
 	if err := env.Lib.Seed(c.Seed); err != nil {
 		dev.Close()
 		return nil, err
 	}
 	return dev, nil
+}
+
+// checkPrecision refuses what a CPU cannot multiply in, before hours of work.
+func checkPrecision(dev *torch.Device, c *config.Config) error {
+	for _, stage := range []struct{ key, precision string }{
+		{"attack.train.precision", c.Attack.Train.Precision}, {"unlearn.precision", c.Unlearn.Precision}, {"relearn.precision", c.Relearn.Precision},
+	} {
+		if stage.precision == "float16" && dev.Name() == "cpu" {
+			return fault.Misuse("%s: float16 needs a GPU, and this is a CPU: bfloat16 serves on both", stage.key)
+		}
+	}
+	return nil
 }
 
 // images are the data of a job.

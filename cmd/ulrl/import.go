@@ -11,14 +11,7 @@ import (
 )
 
 func newImportCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "import",
-		Short: "Bring models of other tools into a folder for ulrl run",
-		RunE:  showHelp,
-		Args:  subcommandOnly,
-	}
-	cmd.AddCommand(newImportBackdoorBenchCommand(a))
-	return cmd
+	return newGroup("import", "Bring models of other tools into a folder for ulrl run", newImportBackdoorBenchCommand(a))
 }
 
 func newImportBackdoorBenchCommand(a *app) *cobra.Command {
@@ -65,14 +58,7 @@ func runImport(ctx context.Context, a *app, o importOptions, record string) erro
 }
 
 func newExportCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "export",
-		Short: "Write a cleaned model for other tools",
-		RunE:  showHelp,
-		Args:  subcommandOnly,
-	}
-	cmd.AddCommand(newExportBackdoorBenchCommand(a))
-	return cmd
+	return newGroup("export", "Write a cleaned model for other tools", newExportBackdoorBenchCommand(a))
 }
 
 func newExportBackdoorBenchCommand(a *app) *cobra.Command {
@@ -112,10 +98,19 @@ func runExportBackdoorBench(ctx context.Context, a *app, model, record, output s
 	return a.show(map[string]string{"file": file}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", printable(file)) })
 }
 
-// subcommandOnly refuses what is no subcommand.
-func subcommandOnly(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fault.Misuse("%s has no %q; %s --help lists what it has", cmd.CommandPath(), args[0], cmd.CommandPath())
+// newGroup is a command that only has others below it.
+func newGroup(use, short string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		RunE:  showHelp,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fault.Misuse("%s has no %q; %s --help lists what it has", cmd.CommandPath(), args[0], cmd.CommandPath())
+			}
+			return nil
+		},
 	}
-	return nil
+	cmd.AddCommand(below...)
+	return cmd
 }
