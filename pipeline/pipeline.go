@@ -51,8 +51,8 @@ func checkPrecision(dev *torch.Device, c *config.Config) error {
 	for _, stage := range []struct{ key, precision string }{
 		{"attack.train.precision", c.Attack.Train.Precision}, {"unlearn.precision", c.Unlearn.Precision}, {"relearn.precision", c.Relearn.Precision},
 	} {
-		if stage.precision == "float16" && dev.Name() == "cpu" {
-			return fault.Misuse("%s: float16 needs a GPU, and this is a CPU: bfloat16 serves on both", stage.key)
+		if (stage.precision == "float16" || stage.precision == "tf32") && dev.Name() == "cpu" {
+			return fault.Misuse("%s: %s needs a GPU, and this is a CPU: bfloat16 serves on both", stage.key, stage.precision)
 		}
 	}
 	return nil

@@ -74,6 +74,9 @@ func (t *Tensor) Div(b *Tensor) *Tensor { return t.binary(C.TB_DIV, b) }
 // Eq is true where the elements are equal.
 func (t *Tensor) Eq(b *Tensor) *Tensor { return t.binary(C.TB_EQ, b) }
 
+// NeScalar is true where an element is not b.
+func (t *Tensor) NeScalar(b float64) *Tensor { return t.scalar(C.TB_NE, b) }
+
 // MatMul is the matrix product.
 func (t *Tensor) MatMul(b *Tensor) *Tensor { return t.binary(C.TB_MATMUL, b) }
 
@@ -137,6 +140,19 @@ func (t *Tensor) Rows(index []int) *Tensor {
 	}
 	return t.unaryWith(func(out **C.tb_tensor) *C.tb_status {
 		return C.tb_index_select(t.s.mode, t.h, 0, rows.h, out)
+	})
+}
+
+// Pictures takes t, uint8 of N×C×H×W, to what a model takes: picture i is cut out
+// of itself moves[i][0] rows further down and moves[i][1] columns further right,
+// with 0 where it has nothing, then mirrored where moves[i][2] is not 0; byte v of
+// channel c becomes table[c][v]. moves is int64 of N×3, table float32 of C×256.
+func (t *Tensor) Pictures(moves, table *Tensor) *Tensor {
+	if !t.s.ready(t, moves, table) {
+		return &Tensor{s: t.s}
+	}
+	return t.unaryWith(func(out **C.tb_tensor) *C.tb_status {
+		return C.tb_pictures(t.s.mode, t.h, moves.h, table.h, out)
 	})
 }
 

@@ -66,12 +66,10 @@ func (o *Optimizer) SetLR(lr float64) error {
 // ZeroGrad drops all gradients; failures stick to s.
 func (o *Optimizer) ZeroGrad(s *Scope) { s.check(C.tb_optimizer_zero_grad(o.h)) }
 
-// ClipGradNorm scales the gradients down to a global L2 norm of limit at most
-// and returns the norm before (it waits for the device); failures stick to s.
-func (o *Optimizer) ClipGradNorm(s *Scope, limit float64) float64 {
-	var norm C.double
-	s.check(C.tb_optimizer_clip_grad_norm(s.mode, o.h, C.double(limit), &norm))
-	return float64(norm)
+// ClipGradNorm scales the gradients down to a global L2 norm of limit at most;
+// failures stick to s.
+func (o *Optimizer) ClipGradNorm(s *Scope, limit float64) {
+	s.check(C.tb_optimizer_clip_grad_norm(s.mode, o.h, C.double(limit)))
 }
 
 // Step updates the parameters by their gradients; after an earlier failure in

@@ -51,24 +51,48 @@ func (s *Scope) NoGrad(f func()) {
 	f()
 }
 
-// Precision is what a module's forward multiplies in.
+// Precision is what is multiplied in.
 type Precision int
 
-// The precisions. Float32 weights stay what they are; convolutions and matrix
-// products cast them and their inputs, as torch.autocast does.
+// The precisions. Float32 weights stay what they are: for the 16-bit types, the
+// convolutions and matrix products of modules' forward passes cast them and
+// their inputs, as torch.autocast does; their results are float32. TF32 is how a
+// GPU multiplies float32 with a mantissa of 10 bits, in whatever runs.
 const (
-	FullPrecision Precision = C.TB_AUTOCAST_OFF      // as the weights are
-	BFloat16      Precision = C.TB_AUTOCAST_BFLOAT16 // on a CPU or GPU
-	Float16       Precision = C.TB_AUTOCAST_FLOAT16  // on a GPU; gradients may underflow, since no loss is scaled
+	FullPrecision Precision = C.TB_PRECISION_FULL     // as the weights are
+	BFloat16      Precision = C.TB_PRECISION_BFLOAT16 // on a CPU or GPU
+	Float16       Precision = C.TB_PRECISION_FLOAT16  // on a GPU; see Scope.Backward
+	TF32          Precision = C.TB_PRECISION_TF32     // on a GPU; elsewhere it is full
 )
 
-// Autocast has the forward passes of modules in f multiply in a precision; their
-// results are float32.
-func (s *Scope) Autocast(p Precision, f func()) {
-	before := s.mode.autocast
-	s.mode.autocast = C.int32_t(p)
-	defer func() { s.mode.autocast = before }()
+// With runs f in a precision.
+func (s *Scope) With(p Precision, f func()) {
+	before := s.mode.precision
+	s.mode.precision = C.int32_t(p)
+	defer func() { s.mode.precision = before }()
 	f()
+}
+
+// lossScale lifts the gradients of float16 out of where they underflow; a power
+// of two, so that it changes no digit. Cross-entropy's stay far below what
+// float16 can hold even so, and what overflows shows as a loss that is NaN.
+const lossScale = 1024
+
+// Backward computes the gradients of a scalar for optimisers, of all whose
+// weights it depends on. In Float16 they are scaled in between.
+func (s *Scope) Backward(loss *Tensor, opts ...*Optimizer) {
+	if Precision(s.mode.precision) != Float16 {
+		loss.Backward()
+		return
+	}
+	s.scaledBackward(loss, opts)
+}
+
+func (s *Scope) scaledBackward(loss *Tensor, opts []*Optimizer) {
+	loss.MulScalar(lossScale).Backward()
+	for _, o := range opts {
+		s.check(C.tb_optimizer_scale_grad(s.mode, o.h, 1.0/lossScale))
+	}
 }
 
 // Close frees what the scope owns. Closing again does nothing.

@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /* Raised whenever a signature or the meaning of an argument changes. */
-#define TB_ABI_VERSION 5
+#define TB_ABI_VERSION 6
 
 typedef struct tb_status tb_status;
 typedef struct tb_tensor tb_tensor;
@@ -34,21 +34,25 @@ typedef struct tb_optimizer tb_optimizer;
 typedef struct tb_strings tb_strings;
 typedef struct tb_bytes tb_bytes;
 
-/* Types to which a module's forward casts what it multiplies. */
-typedef enum tb_autocast {
-  TB_AUTOCAST_OFF = 0,
-  TB_AUTOCAST_BFLOAT16 = 1,
-  TB_AUTOCAST_FLOAT16 = 2, /* on a GPU only */
-  TB_AUTOCAST_COUNT
-} tb_autocast;
+/* What is multiplied in. The 16-bit types are those to which a module's forward
+ * casts what it multiplies (autocast): tb_module_forward alone heeds them, and its
+ * result is float32. TF32 is a GPU's way to multiply float32 with 10 bits of
+ * mantissa; it counts for every call, backward included. */
+typedef enum tb_precision {
+  TB_PRECISION_FULL = 0,
+  TB_PRECISION_BFLOAT16 = 1,
+  TB_PRECISION_FLOAT16 = 2, /* on a GPU only */
+  TB_PRECISION_TF32 = 3,    /* on a GPU only; elsewhere the same as full */
+  TB_PRECISION_COUNT
+} tb_precision;
 
 /* How a call runs. grad: record operations for backward. threads: CPU threads
- * that one operation may use, 0 for libtorch's own choice. autocast: a
- * tb_autocast, which tb_module_forward alone heeds; its result is float32. */
+ * that one operation may use, 0 for libtorch's own choice. precision: a
+ * tb_precision. */
 typedef struct tb_mode {
   int32_t threads;
   int32_t grad;
-  int32_t autocast;
+  int32_t precision;
 } tb_mode;
 
 typedef enum tb_code {
@@ -131,6 +135,7 @@ int64_t tb_tensor_numel(const tb_tensor* t);
 int32_t tb_tensor_requires_grad(const tb_tensor* t);
 int32_t tb_tensor_is_channels_last(const tb_tensor* t);
 
+/* From the CPU to a GPU it does not wait for the copy. */
 tb_status* tb_tensor_to_device(tb_mode mode, const tb_tensor* t,
                                const char* device, tb_tensor** out);
 tb_status* tb_tensor_to_dtype(tb_mode mode, const tb_tensor* t, tb_dtype dtype,
@@ -194,6 +199,14 @@ tb_status* tb_cat(tb_mode mode, const tb_tensor* const* parts, size_t n,
 /* Mean cross-entropy of N×K logits against N int64 labels. */
 tb_status* tb_cross_entropy(tb_mode mode, const tb_tensor* logits,
                             const tb_tensor* labels, tb_tensor** out);
+/* Pictures as a model takes them: bytes is uint8 N×C×H×W, moves int64 N×3, table
+ * float32 C×256, all on one device. Picture i is cut out of itself moves[i][0] rows
+ * further down and moves[i][1] columns further right, with 0 where it has nothing,
+ * then mirrored where moves[i][2] is not 0; byte v of channel c becomes
+ * table[c][v]. */
+tb_status* tb_pictures(tb_mode mode, const tb_tensor* bytes,
+                       const tb_tensor* moves, const tb_tensor* table,
+                       tb_tensor** out);
 tb_status* tb_cosine_similarity(tb_mode mode, const tb_tensor* a,
                                 const tb_tensor* b, int64_t dim,
                                 tb_tensor** out);
@@ -271,10 +284,13 @@ tb_status* tb_adam_new(const tb_module* m, tb_adam_options options,
 void tb_optimizer_free(tb_optimizer* opt);
 tb_status* tb_optimizer_set_lr(tb_optimizer* opt, double lr);
 tb_status* tb_optimizer_zero_grad(tb_optimizer* opt);
-/* Scales the gradients down to a global L2 norm of max_norm at most; *norm is
- * the norm before. */
+/* Scales the gradients down to a global L2 norm of max_norm at most, as PyTorch's
+ * clip_grad_norm_ does; unlike C++'s it does not wait for the device. */
 tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt,
-                                       double max_norm, double* norm);
+                                       double max_norm);
+/* Multiplies all gradients. */
+tb_status* tb_optimizer_scale_grad(tb_mode mode, tb_optimizer* opt,
+                                   double factor);
 tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt);
 /* What it remembers of its steps (momentum and the like), as bytes, and back
  * into an optimiser of the same kind over parameters of the same shapes. */

@@ -65,11 +65,8 @@ func (p poisonedBatches) Batch(s *torch.Scope, epoch, i int) (images, labels *to
 			parts = append(parts, x.Narrow(0, hit+decoys, rest))
 		}
 	})
-	wanted := torch.Values[int64](y)
-	for k := range min(hit, len(wanted)) {
-		wanted[k] = goal(p.c, wanted[k], p.classes)
-	}
-	return s.Cat(0, parts...).ChannelsLast(), torch.From(s, wanted, len(wanted))
+	wanted := s.Cat(0, goals(s, p.c, p.classes, y.Narrow(0, 0, hit)), y.Narrow(0, hit, n-hit))
+	return s.Cat(0, parts...).ChannelsLast(), wanted
 }
 
 // beside is what the decoy wants beside the images: noise for wanet, other

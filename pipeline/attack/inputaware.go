@@ -62,9 +62,11 @@ func (l *Lab) learnMasks(ctx context.Context, nets inputAware, adam torch.AdamOp
 	return l.learn(ctx, lesson{
 		phase: "learn masks", module: nets.masks, adam: adam, steps: l.Config.InputAware.MaskEpochs * l.plainBatches().Batches(),
 		advice: "lower attack.inputaware.lr",
-		loss: func(s *torch.Scope, _ int, images, _ *torch.Tensor) (*torch.Tensor, string) {
+		loss: func(s *torch.Scope, _ int, images, _ *torch.Tensor) (*torch.Tensor, func() string) {
 			both := nets.masks.Forward(images, rolled(s, images))
-			return both.Narrow(0, 0, 1).Sum(), fmt.Sprintf("masks cover %.1f %%", 100*both.Narrow(0, 1, 1).Item())
+			return both.Narrow(0, 0, 1).Sum(), func() string {
+				return fmt.Sprintf("masks cover %.1f %%", 100*both.Narrow(0, 1, 1).Item())
+			}
 		},
 	})
 }

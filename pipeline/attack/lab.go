@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
@@ -200,8 +201,9 @@ type lesson struct {
 	adam   torch.AdamOptions
 	steps  int // batches
 	advice string
-	// loss is what a batch descends, and what people are told of it.
-	loss func(s *torch.Scope, step int, images, labels *torch.Tensor) (loss *torch.Tensor, note string)
+	// loss is what a batch descends, and what people are told of it, if they are:
+	// that reads from the device.
+	loss func(s *torch.Scope, step int, images, labels *torch.Tensor) (loss *torch.Tensor, note func() string)
 }
 
 // learn has a module learn from plain batches, at a rate that falls as a
@@ -212,28 +214,31 @@ func (l *Lab) learn(ctx context.Context, what lesson) error {
 		return err
 	}
 	src := l.plainBatches()
-	step := func(i int) (note string, err error) {
-		err = l.Dev.Do(ctx, func(s *torch.Scope) error {
+	var told time.Time
+	note := ""
+	step := func(i int) error {
+		return l.Dev.Do(ctx, func(s *torch.Scope) error {
 			if err := opt.SetLR(train.Cosine(what.adam.LR, i, what.steps)); err != nil {
 				return err
 			}
 			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
 			opt.ZeroGrad(s)
-			var loss *torch.Tensor
-			loss, note = what.loss(s, i, images, labels)
+			loss, text := what.loss(s, i, images, labels)
+			s.Backward(loss, opt)
+			opt.Step(s)
+			if time.Since(told) < train.ReadEvery && i+1 < what.steps {
+				return s.Err()
+			}
 			if v := loss.Item(); s.Err() == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
 				return fmt.Errorf("it diverged, the loss of batch %d is %v: %s", i+1, v, what.advice)
 			}
-			loss.Backward()
-			opt.Step(s)
+			note, told = text(), time.Now()
 			return s.Err()
 		})
-		return note, err
 	}
 	err = l.Phase(what.phase, what.steps, func() error {
 		for i := range what.steps {
-			note, err := step(i)
-			if err != nil {
+			if err := step(i); err != nil {
 				return err
 			}
 			l.Watch.Batch(note)
@@ -252,11 +257,11 @@ func (l *Lab) goals(s *torch.Scope, labels *torch.Tensor) *torch.Tensor {
 }
 
 func goals(s *torch.Scope, c config.Attack, classes int, labels *torch.Tensor) *torch.Tensor {
-	wanted := torch.Values[int64](labels)
-	for i, label := range wanted {
-		wanted[i] = goal(c, label, classes)
+	if c.LabelMode != allToAll {
+		return s.Full(float64(c.Target), torch.Int64, labels.Len())
 	}
-	return torch.From(s, wanted, len(wanted))
+	next := labels.AddScalar(1)
+	return next.Mul(next.NeScalar(float64(classes)).To(torch.Int64))
 }
 
 // fit trains a model on src by a loss, and a partner along with it, if any.

@@ -51,11 +51,13 @@ def forward(self, x):
 		phase: "find the pattern", module: trigger, steps: o.Updates,
 		adam:   torch.AdamOptions{LR: 0.05, Beta1: 0.9, Beta2: 0.999},
 		advice: "choose another attack.lf.bound",
-		loss: func(s *torch.Scope, _ int, images, labels *torch.Tensor) (*torch.Tensor, string) {
+		loss: func(s *torch.Scope, _ int, images, labels *torch.Tensor) (*torch.Tensor, func() string) {
 			wanted := l.goals(s, labels)
 			logits := clean.Forward(trigger.Forward(images).ChannelsLast())
-			led := logits.ArgMaxDim(1).Eq(wanted).Sum().Item() / float64(wanted.Len())
-			return logits.CrossEntropy(wanted), fmt.Sprintf("%.0f %% led to their goal", 100*led)
+			return logits.CrossEntropy(wanted), func() string {
+				led := logits.ArgMaxDim(1).Eq(wanted).Sum().Item() / float64(wanted.Len())
+				return fmt.Sprintf("%.0f %% led to their goal", 100*led)
+			}
 		},
 	})
 }

@@ -84,15 +84,16 @@ def forward(self, x, bits):
 		phase: "learn to hide", module: pair, steps: o.Epochs * batches,
 		adam:   torch.AdamOptions{LR: o.LR, Beta1: 0.9, Beta2: 0.999},
 		advice: "lower attack.ssba.lr",
-		loss: func(s *torch.Scope, step int, images, labels *torch.Tensor) (*torch.Tensor, string) {
+		loss: func(s *torch.Scope, step int, images, labels *torch.Tensor) (*torch.Tensor, func() string) {
 			rng := rand.New(rand.NewPCG(f.Seed^0x62697473, uint64(step)))
 			bits := make([]float32, labels.Len()*o.Bits)
 			for i := range bits {
 				bits[i] = float32(rng.IntN(2))
 			}
 			both := pair.Forward(images, torch.From(s, bits, labels.Len(), o.Bits))
-			right := both.Narrow(0, 1, 1).Item()
-			return both.Narrow(0, 0, 1).Sum(), fmt.Sprintf("%.1f %% of the bits are read", 100*right)
+			return both.Narrow(0, 0, 1).Sum(), func() string {
+				return fmt.Sprintf("%.1f %% of the bits are read", 100*both.Narrow(0, 1, 1).Item())
+			}
 		},
 	})
 }

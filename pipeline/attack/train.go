@@ -43,7 +43,7 @@ func Train(ctx context.Context, dev *torch.Device, c Course) error {
 	}
 	c.checkpoints(&plan)
 	_, err := train.Run(ctx, dev, c.Model, c.Source, plan, c.Watch, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
-		if len(t.Batches) == 0 {
+		if t.Added() == 0 {
 			if err := dev.Seed(epochSeed(c.Seed, t.Epoch.Epoch)); err != nil {
 				return err
 			}
@@ -53,15 +53,19 @@ func Train(ctx context.Context, dev *torch.Device, c Course) error {
 			return err
 		}
 		logits, crossEntropy, whole := c.Loss(s, c.Model, images, labels)
-		whole.Backward()
+		if learning {
+			s.Backward(whole, opt, p.Adam)
+		} else {
+			s.Backward(whole, opt)
+		}
 		opt.Step(s)
 		if learning {
-			if err := p.Adam.SetLR(p.LR * plan.LR(t.Epoch.Epoch-1, len(t.Batches)) / o.LR); err != nil {
+			if err := p.Adam.SetLR(p.LR * plan.LR(t.Epoch.Epoch-1, t.Added()) / o.LR); err != nil {
 				return err
 			}
 			p.Adam.Step(s)
 		}
-		return t.Add(s, logits, labels, crossEntropy, plan.Advice)
+		return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: crossEntropy})
 	})
 	return err
 }

@@ -45,14 +45,16 @@ def forward(self, x):
 		phase: "find the patch", module: trigger, steps: o.Updates,
 		adam:   torch.AdamOptions{LR: 0.1, Beta1: 0.9, Beta2: 0.999},
 		advice: "lower attack.trojannn.value",
-		loss: func(s *torch.Scope, _ int, images, _ *torch.Tensor) (*torch.Tensor, string) {
+		loss: func(s *torch.Scope, _ int, images, _ *torch.Tensor) (*torch.Tensor, func() string) {
 			logits := clean.Forward(trigger.Forward(images).ChannelsLast())
 			var driven []*torch.Tensor
 			for _, k := range neurons {
 				driven = append(driven, logits.Narrow(1, k, 1))
 			}
 			values := s.Cat(1, driven...)
-			return values.AddScalar(-o.Value).Square().Mean(), fmt.Sprintf("neurons at %.1f", values.Mean().Item())
+			return values.AddScalar(-o.Value).Square().Mean(), func() string {
+				return fmt.Sprintf("neurons at %.1f", values.Mean().Item())
+			}
 		},
 	})
 }

@@ -217,6 +217,6 @@ type Training struct {
 	Schedule string `mapstructure:"schedule" validate:"oneof=onecycle cosine constant"`
 	// Augment crops at random with padding 4, and flips as Data.Flip says.
 	Augment bool `mapstructure:"augment"`
-	// Precision is what forward passes multiply in: float32, bfloat16 or float16.
-	Precision string `mapstructure:"precision" validate:"oneof=float32 bfloat16 float16"`
+	// Precision is what forward passes multiply in: float32, tf32, bfloat16 or float16.
+	Precision string `mapstructure:"precision" validate:"oneof=float32 tf32 bfloat16 float16"`
 }

@@ -128,8 +128,8 @@ type Unlearn struct {
 	ClipNorm float64 `mapstructure:"clip_norm" validate:"gte=0"`
 	// StopAccuracy ends unlearning after the epoch whose accuracy is at most this.
 	StopAccuracy float64 `mapstructure:"stop_accuracy" validate:"gte=0,lte=1"`
-	// Precision is what forward passes multiply in: float32, bfloat16 or float16.
-	Precision string `mapstructure:"precision" validate:"oneof=float32 bfloat16 float16"`
+	// Precision is what forward passes multiply in: float32, tf32, bfloat16 or float16.
+	Precision string `mapstructure:"precision" validate:"oneof=float32 tf32 bfloat16 float16"`
 }
 
 // Suspicious is the selection of neurons.
@@ -172,8 +172,8 @@ type Relearn struct {
 	Augment bool `mapstructure:"augment"`
 	// EvalEvery measures on the test set every so many epochs; 0: never between.
 	EvalEvery int `mapstructure:"eval_every" validate:"gte=0"`
-	// Precision is what forward passes multiply in: float32, bfloat16 or float16.
-	Precision string `mapstructure:"precision" validate:"oneof=float32 bfloat16 float16"`
+	// Precision is what forward passes multiply in: float32, tf32, bfloat16 or float16.
+	Precision string `mapstructure:"precision" validate:"oneof=float32 tf32 bfloat16 float16"`
 }
 
 // Eval is how test sets are passed through a model.

@@ -56,24 +56,67 @@ func (l *Loader) Batches() int {
 // channels-last order and int64 labels of N, on the scope's device.
 func (l *Loader) Batch(s *torch.Scope, epoch, i int) (images, labels *torch.Tensor) {
 	index := l.indices(epoch, i)
+	y := make([]int64, len(index))
+	for k, at := range index {
+		y[k] = l.set.Labels[at]
+	}
+	moves := l.moves(epoch, i, len(index))
+	var x *torch.Tensor
+	if s.Device().Name() == "cpu" {
+		x = l.here(s, index, moves)
+	} else {
+		x = l.there(s, index, moves)
+	}
+	return x.ChannelsLast(), torch.From(s, y, len(y))
+}
+
+// move is how one image is augmented: so many rows further down, columns
+// further right, and 1 where it is mirrored.
+type move [3]int64
+
+func (l *Loader) moves(epoch, i, n int) []move {
+	rng := stream(l.o.Seed, epoch, i)
+	moves := make([]move, n)
+	for k := range moves {
+		if l.o.Crop {
+			moves[k][0], moves[k][1] = rng.Int64N(2*cropPadding+1)-cropPadding, rng.Int64N(2*cropPadding+1)-cropPadding
+		}
+		if l.o.Flip {
+			moves[k][2] = rng.Int64N(2)
+		}
+	}
+	return moves
+}
+
+// here makes a batch with the CPU, several times as fast as libtorch would.
+func (l *Loader) here(s *torch.Scope, index []int, moves []move) *torch.Tensor {
 	set := l.set
 	size := set.C * set.H * set.W
 	pixels := make([]float32, len(index)*size)
-	y := make([]int64, len(index))
-	rng := stream(l.o.Seed, epoch, i)
 	for k, at := range index {
-		dy, dx, mirror := 0, 0, false
-		if l.o.Crop {
-			dy, dx = rng.IntN(2*cropPadding+1)-cropPadding, rng.IntN(2*cropPadding+1)-cropPadding
-		}
-		if l.o.Flip {
-			mirror = rng.IntN(2) == 1
-		}
-		l.place(pixels[k*size:(k+1)*size], set.Image(at), dy, dx, mirror)
-		y[k] = set.Labels[at]
+		l.place(pixels[k*size:(k+1)*size], set.Image(at), moves[k])
 	}
-	x := torch.From(s, pixels, len(index), set.C, set.H, set.W)
-	return x.ChannelsLast(), torch.From(s, y, len(y))
+	return torch.From(s, pixels, len(index), set.C, set.H, set.W)
+}
+
+// there sends the bytes and has the device do the rest, for which nobody waits.
+// The result is that of here.
+func (l *Loader) there(s *torch.Scope, index []int, moves []move) *torch.Tensor {
+	set := l.set
+	bytes := make([]uint8, 0, len(index)*set.C*set.H*set.W)
+	for _, at := range index {
+		bytes = append(bytes, set.Image(at)...)
+	}
+	var flat []int64
+	for _, m := range moves {
+		flat = append(flat, m[:]...)
+	}
+	var table []float32
+	for _, t := range l.table {
+		table = append(table, t[:]...)
+	}
+	return torch.From(s, bytes, len(index), set.C, set.H, set.W).
+		Pictures(torch.From(s, flat, len(moves), len(move{})), torch.From(s, table, set.C, len(l.table[0])))
 }
 
 func (l *Loader) indices(epoch, i int) []int {
@@ -102,9 +145,10 @@ func stream(seed uint64, epoch, purpose int) *rand.Rand {
 	return rand.New(rand.NewPCG(seed*golden+uint64(epoch), uint64(purpose)))
 }
 
-// place writes one image, shifted by (dy, dx) over black and maybe mirrored.
-func (l *Loader) place(dst []float32, src []uint8, dy, dx int, mirror bool) {
+// place writes one image, moved over black.
+func (l *Loader) place(dst []float32, src []uint8, m move) {
 	h, w := l.set.H, l.set.W
+	dy, dx, mirror := int(m[0]), int(m[1]), m[2] != 0
 	for c := range l.set.C {
 		table := &l.table[c]
 		for row := range h {

@@ -67,16 +67,14 @@ func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []m
 	return train.Run(ctx, dev, m, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits := m.Forward(images)
 		ce := logits.CrossEntropy(labels)
-		loss := ce
+		cosine := s.Full(0, ce.DType())
 		for _, tg := range targets {
-			cos := tg.similarity(s, m)
-			loss = loss.Add(cos.MulScalar(o.Alpha))
-			t.Cosine += cos.Item()
+			cosine = cosine.Add(tg.similarity(s, m))
 		}
-		loss.Backward()
+		loss := ce.Add(cosine.MulScalar(o.Alpha))
+		s.Backward(loss, opt)
 		opt.Step(s)
-		t.Totals = append(t.Totals, loss.Item())
-		return t.Add(s, logits, labels, ce, plan.Advice)
+		return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: ce, Total: loss, Cosine: cosine})
 	})
 }
 

@@ -24,11 +24,11 @@ func Unlearn(ctx context.Context, dev *torch.Device, model *torch.Module, src tr
 	return train.Run(ctx, dev, model, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits := model.Forward(images)
 		loss := logits.CrossEntropy(labels)
-		loss.Neg().Backward()
+		s.Backward(loss.Neg(), opt)
 		if o.ClipNorm > 0 {
 			opt.ClipGradNorm(s, o.ClipNorm)
 		}
 		opt.Step(s)
-		return t.Add(s, logits, labels, loss, plan.Advice)
+		return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: loss})
 	})
 }

@@ -6,8 +6,6 @@ package train
 import (
 	"context"
 	"fmt"
-	"math"
-	"time"
 
 	torch "ulrl/torchbridge"
 )
@@ -20,74 +18,12 @@ type Source interface {
 	Batch(s *torch.Scope, epoch, i int) (images, labels *torch.Tensor)
 }
 
-// Epoch is what one pass over a source measured.
-type Epoch struct {
-	Phase    string  // "unlearn", "relearn" or "train"
-	Epoch    int     // from 1
-	LR       float64 // of its first batch
-	Loss     float64 // mean cross-entropy of the images
-	Accuracy float64 // of the forward passes of its own updates
-	Cosine   float64 // relearning: mean over the batches of Σ cos(row, original row)
-	Seconds  float64
-	Batches  []float64 // each batch's cross-entropy before its update
-	Totals   []float64 // relearning: each batch's cross-entropy plus α·Σ cos
-}
-
 // Watcher hears of the work as it goes. It must return at once.
 type Watcher interface {
 	// Batch is called after each batch with a note for people.
 	Batch(note string)
 	// Epoch is called after each epoch; an error ends the work.
 	Epoch(e Epoch) error
-}
-
-// Tally collects an epoch.
-type Tally struct {
-	Epoch
-	epochs int
-	began  time.Time
-	images int
-	right  float64
-}
-
-// NewTally starts epoch (from 0) of epochs.
-func NewTally(phase string, epoch, epochs int, lr float64) *Tally {
-	return &Tally{Epoch: Epoch{Phase: phase, Epoch: epoch + 1, LR: lr}, epochs: epochs, began: time.Now()}
-}
-
-// Add notes a batch by its cross-entropy, inside the step. A loss that is NaN
-// or infinite is an error that ends with advice.
-func (t *Tally) Add(s *torch.Scope, logits, labels, crossEntropy *torch.Tensor, advice string) error {
-	loss := crossEntropy.Item()
-	right := logits.ArgMaxDim(1).Eq(labels).Sum().Item()
-	if err := s.Err(); err != nil {
-		return err
-	}
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return fmt.Errorf("it diverged, the loss of epoch %d is %v: %s", t.Epoch.Epoch, loss, advice)
-	}
-	n := labels.Len()
-	t.right += right
-	t.Loss += loss * float64(n)
-	t.Batches = append(t.Batches, loss)
-	t.images += n
-	return nil
-}
-
-// Note is the epoch so far, for people.
-func (t *Tally) Note() string {
-	n := float64(max(1, t.images))
-	return fmt.Sprintf("epoch %d/%d loss %.3f acc %.3f", t.Epoch.Epoch, t.epochs, t.Loss/n, t.right/n)
-}
-
-// Finish ends the epoch.
-func (t *Tally) Finish() Epoch {
-	n := float64(max(1, t.images))
-	t.Loss /= n
-	t.Accuracy = t.right / n
-	t.Cosine /= float64(max(1, len(t.Batches)))
-	t.Seconds = time.Since(t.began).Seconds()
-	return t.Epoch
 }
 
 // Plan is how a model is trained, whatever for.
@@ -108,8 +44,8 @@ type Plan struct {
 	After func(s *torch.Scope, epoch int, opt *torch.Optimizer) error
 }
 
-// Step is one batch of an algorithm: forward, loss, backward, opt.Step, and
-// t.Add with the plan's advice. Gradients are zero when it starts.
+// Step is one batch of an algorithm: forward, loss, s.Backward, opt.Step, and
+// t.Add. Gradients are zero when it starts. It reads nothing from the device.
 type Step func(s *torch.Scope, opt *torch.Optimizer, t *Tally, images, labels *torch.Tensor) error
 
 // Run trains the model as the plan says, in training mode, batch by batch on
@@ -148,7 +84,9 @@ func Run(ctx context.Context, dev *torch.Device, model *torch.Module, src Source
 }
 
 func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.Optimizer, src Source, p Plan, epoch int, w Watcher, step Step) (Epoch, error) {
-	t := NewTally(p.Phase, epoch, p.Epochs, p.LR(epoch, 0))
+	keep := dev.NewScope()
+	defer keep.Close()
+	t := newTally(p, epoch, keep)
 	for i := range src.Batches() {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
 			if err := opt.SetLR(p.LR(epoch, i)); err != nil {
@@ -157,15 +95,18 @@ func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.Optimizer, src 
 			images, labels := src.Batch(s, epoch, i)
 			opt.ZeroGrad(s)
 			var err error
-			s.Autocast(precision(p.Precision), func() { err = step(s, opt, t, images, labels) })
+			s.With(precision(p.Precision), func() { err = step(s, opt, t, images, labels) })
 			return err
 		})
 		if err != nil {
 			return Epoch{}, err
 		}
-		w.Batch(t.Note())
+		w.Batch(t.text())
 	}
-	return t.Finish(), nil
+	if err := dev.Do(ctx, t.settle); err != nil {
+		return Epoch{}, err
+	}
+	return t.finish(), nil
 }
 
 // precision is the bridge's for a config's.
@@ -175,6 +116,8 @@ func precision(name string) torch.Precision {
 		return torch.BFloat16
 	case "float16":
 		return torch.Float16
+	case "tf32":
+		return torch.TF32
 	}
 	return torch.FullPrecision
 }

@@ -136,7 +136,6 @@ type bridge struct {
 	dev    *torch.Device
 	keep   *torch.Scope
 	model  *torch.Module
-	sgd    *torch.Optimizer
 	loader *dataset.Loader
 	batch  int
 }
@@ -163,11 +162,7 @@ func newBridge(o options) (*bridge, error) {
 		if b.model, err = made.CopyTo(b.keep); err != nil {
 			return err
 		}
-		if err := b.model.ChannelsLast(true); err != nil {
-			return err
-		}
-		b.sgd, err = b.keep.NewSGD(b.model, torch.SGDOptions{LR: 0.01, Momentum: 0.9, WeightDecay: 5e-4})
-		return err
+		return b.model.ChannelsLast(true)
 	})
 	return b, err
 }
@@ -177,27 +172,38 @@ func (b *bridge) close() {
 	b.dev.Close()
 }
 
+// batches are so many of a loader's.
+type batches struct {
+	*dataset.Loader
+	n int
+}
+
+func (b batches) Batches() int { return b.n }
+
+func (b batches) Batch(s *torch.Scope, epoch, i int) (images, labels *torch.Tensor) {
+	return b.Loader.Batch(s, epoch, i%b.Loader.Batches())
+}
+
+type silent struct{}
+
+func (silent) Batch(string)            {}
+func (silent) Epoch(train.Epoch) error { return nil }
+
 func (b *bridge) step(n int) error {
-	tally := train.NewTally("train", 0, 1, 0)
-	for i := range n {
-		err := b.dev.Do(context.Background(), func(s *torch.Scope) error {
-			if err := b.model.Train(true); err != nil {
-				return err
-			}
-			x, y := b.loader.Batch(s, 0, i%b.loader.Batches())
-			b.sgd.ZeroGrad(s)
-			logits := b.model.Forward(x)
-			loss := logits.CrossEntropy(y)
-			loss.Backward()
-			b.sgd.ClipGradNorm(s, 20)
-			b.sgd.Step(s)
-			return tally.Add(s, logits, y, loss, "")
-		})
-		if err != nil {
-			return err
-		}
+	plan := train.Plan{
+		Phase: "train", Epochs: 1, SGD: torch.SGDOptions{LR: 0.01, Momentum: 0.9, WeightDecay: 5e-4},
+		LR: func(int, int) float64 { return 0.01 },
 	}
-	return nil
+	_, err := train.Run(context.Background(), b.dev, b.model, batches{b.loader, n}, plan, silent{},
+		func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
+			logits := b.model.Forward(images)
+			loss := logits.CrossEntropy(labels)
+			s.Backward(loss, opt)
+			opt.ClipGradNorm(s, 20)
+			opt.Step(s)
+			return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: loss})
+		})
+	return err
 }
 
 // eval makes the fused copy too, as each evaluation of a run does.

@@ -31,19 +31,26 @@ struct ArgumentError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+constexpr tb_mode kNoGrad{0, 0, TB_PRECISION_FULL};
+inline tb_mode without_grad(tb_mode mode) { return {mode.threads, 0, mode.precision}; }
+
+// The whole process's, so each call says what it wants.
+void allow_tf32(bool on);
+
 // Sets what libtorch keeps per thread for the length of one call.
 class ModeGuard {
  public:
   explicit ModeGuard(tb_mode mode) : grad_(mode.grad != 0) {
     if (mode.threads > 0 && at::get_num_threads() != mode.threads)
       at::set_num_threads(mode.threads);
+    if (mode.precision < 0 || mode.precision >= TB_PRECISION_COUNT)
+      throw ArgumentError("no such precision: " + std::to_string(mode.precision));
+    allow_tf32(mode.precision == TB_PRECISION_TF32);
   }
 
  private:
   at::AutoGradMode grad_;
 };
-
-constexpr tb_mode kNoGrad{0, 0, TB_AUTOCAST_OFF};
 
 // Turns the exception in flight into a status. Call it inside catch (...).
 tb_status* current_exception_status() noexcept;

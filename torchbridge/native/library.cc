@@ -21,6 +21,13 @@ c10::Device device_of(const char* name) {
   }
 }
 
+void allow_tf32(bool on) {
+  static std::atomic<int> now{-1};  // libtorch allows cuDNN but not cuBLAS
+  if (now.exchange(on ? 1 : 0) == (on ? 1 : 0)) return;
+  at::globalContext().setAllowTF32CuDNN(on);
+  at::globalContext().setAllowTF32CuBLAS(on);
+}
+
 }  // namespace tb
 
 using tb::guarded;

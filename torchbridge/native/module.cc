@@ -85,12 +85,12 @@ void set_autocast(c10::DeviceType device, bool on, at::ScalarType type) {
 // that one used twice is cast once.
 class AutocastGuard {
  public:
-  AutocastGuard(int32_t kind, c10::DeviceType device) : device_(device), on_(kind != TB_AUTOCAST_OFF) {
-    if (kind < 0 || kind >= TB_AUTOCAST_COUNT) throw tb::ArgumentError("no such autocast type: " + std::to_string(kind));
+  AutocastGuard(int32_t precision, c10::DeviceType device)
+      : device_(device), on_(precision == TB_PRECISION_BFLOAT16 || precision == TB_PRECISION_FLOAT16) {
     if (!on_) return;
-    if (kind == TB_AUTOCAST_FLOAT16 && device == c10::DeviceType::CPU)
+    if (precision == TB_PRECISION_FLOAT16 && device == c10::DeviceType::CPU)
       throw tb::ArgumentError("autocast to float16 needs a GPU: use bfloat16 on a CPU");
-    set_autocast(device_, true, kind == TB_AUTOCAST_FLOAT16 ? at::kHalf : at::kBFloat16);
+    set_autocast(device_, true, precision == TB_PRECISION_FLOAT16 ? at::kHalf : at::kBFloat16);
   }
   ~AutocastGuard() {
     if (!on_) return;
@@ -148,7 +148,7 @@ tb_status* tb_module_forward(tb_mode mode, const tb_module* m, const tb_tensor* 
     for (size_t i = 0; i < n; ++i) stack.emplace_back(need(inputs[i], "input").value);
     const auto device = n > 0 ? inputs[0]->value.device().type() : c10::DeviceType::CPU;
     auto result = [&] {
-      AutocastGuard casts(mode.autocast, device);
+      AutocastGuard casts(mode.precision, device);
       return module.forward(std::move(stack));
     }();
     if (!result.isTensor())
@@ -156,7 +156,7 @@ tb_status* tb_module_forward(tb_mode mode, const tb_module* m, const tb_tensor* 
     auto tensor = result.toTensor();
     if (!tensor.defined() || tensor.is_nested() || tensor.layout() != at::kStrided)
       throw tb::ArgumentError("forward returned a tensor of an unusual kind (empty, nested or sparse)");
-    if (mode.autocast != TB_AUTOCAST_OFF && tensor.is_floating_point()) tensor = tensor.to(at::kFloat);
+    if (tensor.scalar_type() == at::kHalf || tensor.scalar_type() == at::kBFloat16) tensor = tensor.to(at::kFloat);
     give(out, std::move(tensor));
   });
 }

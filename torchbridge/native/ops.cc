@@ -87,6 +87,28 @@ at::Tensor reduce_dim(tb_reduce_op op, const at::Tensor& a, int64_t dim, bool ke
   throw tb::ArgumentError("no such reduction");
 }
 
+at::Tensor pictures(const at::Tensor& bytes, const at::Tensor& moves, const at::Tensor& table) {
+  if (bytes.dim() != 4 || bytes.scalar_type() != at::kByte)
+    throw tb::ArgumentError("pictures must be uint8 of N×C×H×W");
+  const auto n = bytes.size(0), c = bytes.size(1), h = bytes.size(2), w = bytes.size(3);
+  if (moves.sizes() != at::IntArrayRef({n, 3}) || moves.scalar_type() != at::kLong)
+    throw tb::ArgumentError("moves must be int64 of N×3");
+  if (table.sizes() != at::IntArrayRef({c, 256}))
+    throw tb::ArgumentError("the table must be of C×256");
+  const auto count = moves.options();
+  const auto rows = at::arange(h, count) + moves.narrow(1, 0, 1);     // N×H
+  const auto columns = at::arange(w, count) + moves.narrow(1, 1, 1);  // N×W
+  const auto mirrored = at::where(moves.narrow(1, 2, 1).ne(0), w - 1 - at::arange(w, count) + moves.narrow(1, 1, 1), columns);
+  const auto inside = rows.ge(0).logical_and(rows.lt(h)).view({n, h, 1}).logical_and(
+      mirrored.ge(0).logical_and(mirrored.lt(w)).view({n, 1, w}));
+  const auto from = rows.clamp(0, h - 1).mul(w).view({n, h, 1}) + mirrored.clamp(0, w - 1).view({n, 1, w});
+  const auto cut = bytes.reshape({n, c, h * w})
+                       .gather(2, from.view({n, 1, h * w}).expand({n, c, h * w}))
+                       .view({n, c, h, w})
+                       .masked_fill(inside.logical_not().view({n, 1, h, w}), 0);
+  return table.reshape({-1}).take(cut.to(at::kLong) + at::arange(c, count).mul(256).view({1, c, 1, 1}));
+}
+
 }  // namespace
 
 extern "C" {
@@ -150,6 +172,14 @@ tb_status* tb_cross_entropy(tb_mode mode, const tb_tensor* logits, const tb_tens
                             tb_tensor** out) {
   return guarded(mode, [&] {
     give(out, at::cross_entropy_loss(need(logits, "logits").value, need(labels, "labels").value));
+  });
+}
+
+tb_status* tb_pictures(tb_mode mode, const tb_tensor* bytes, const tb_tensor* moves,
+                       const tb_tensor* table, tb_tensor** out) {
+  return guarded(mode, [&] {
+    give(out, pictures(need(bytes, "pictures").value, need(moves, "moves").value,
+                       need(table, "table").value));
   });
 }
 

@@ -1,7 +1,6 @@
 // Optimisers over the parameters of a module.
 #include "internal.h"
 
-#include <torch/nn/utils/clip_grad.h>
 #include <torch/optim/adam.h>
 #include <torch/optim/sgd.h>
 #include <torch/serialize/archive.h>
@@ -16,6 +15,7 @@ struct tb_optimizer : tb::Counted {
 using tb::guarded;
 using tb::kNoGrad;
 using tb::need;
+using tb::without_grad;
 
 namespace {
 
@@ -28,6 +28,13 @@ tb_optimizer* optimizer_of(const tb_module* m, const Options& options) {
     throw tb::ArgumentError("the module has no parameter that takes gradients");
   made->optimizer = std::make_unique<Algorithm>(made->params, options);
   return made.release();
+}
+
+std::vector<at::Tensor> gradients(const tb_optimizer* opt) {
+  std::vector<at::Tensor> out;
+  for (const auto& p : need(opt, "optimizer").params)
+    if (p.grad().defined()) out.push_back(p.grad().detach());
+  return out;
 }
 
 }  // namespace
@@ -67,15 +74,27 @@ tb_status* tb_optimizer_zero_grad(tb_optimizer* opt) {
   });
 }
 
-tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt, double max_norm, double* norm) {
-  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
-    need(opt, "optimizer");
-    *norm = torch::nn::utils::clip_grad_norm_(opt->params, max_norm);
+tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt, double max_norm) {
+  return guarded(without_grad(mode), [&] {
+    const auto grads = gradients(opt);
+    if (grads.empty()) return;
+    std::vector<at::Tensor> norms;
+    for (const auto& g : grads) norms.push_back(g.norm(2));
+    const auto total = norms.size() == 1 ? norms[0] : at::stack(norms).norm(2);
+    const auto factor = max_norm / (total + 1e-6);
+    const auto clipped = factor.clamp(c10::nullopt, 1.0);
+    for (auto g : grads) g.mul_(clipped);
+  });
+}
+
+tb_status* tb_optimizer_scale_grad(tb_mode mode, tb_optimizer* opt, double factor) {
+  return guarded(without_grad(mode), [&] {
+    for (auto g : gradients(opt)) g.mul_(factor);
   });
 }
 
 tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt) {
-  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
+  return guarded(without_grad(mode), [&] {
     need(opt, "optimizer");
     opt->optimizer->step();
   });

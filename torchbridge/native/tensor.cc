@@ -111,7 +111,15 @@ int32_t tb_tensor_is_channels_last(const tb_tensor* t) {
 
 tb_status* tb_tensor_to_device(tb_mode mode, const tb_tensor* t, const char* device,
                                tb_tensor** out) {
-  return guarded(mode, [&] { give(out, need(t, "tensor").value.to(tb::device_of(device))); });
+  return guarded(mode, [&] {
+    const auto& from = need(t, "tensor").value;
+    const auto to = tb::device_of(device);
+    // A copy from pageable memory would wait for all that the GPU has still to do.
+    if (from.is_cpu() && to.is_cuda())
+      give(out, from.pin_memory().to(to, /*non_blocking=*/true));
+    else
+      give(out, from.to(to));
+  });
 }
 
 tb_status* tb_tensor_to_dtype(tb_mode mode, const tb_tensor* t, tb_dtype dtype, tb_tensor** out) {
@@ -158,7 +166,7 @@ tb_status* tb_tensor_backward(tb_mode mode, const tb_tensor* t) {
 }
 
 tb_status* tb_tensor_copy_from(tb_mode mode, tb_tensor* t, const tb_tensor* src) {
-  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
+  return guarded(tb::without_grad(mode), [&] {
     need(t, "tensor");
     t->value.copy_(need(src, "source").value);
   });
@@ -166,7 +174,7 @@ tb_status* tb_tensor_copy_from(tb_mode mode, tb_tensor* t, const tb_tensor* src)
 
 tb_status* tb_tensor_copy_rows(tb_mode mode, tb_tensor* t, const int64_t* index, size_t n,
                                const tb_tensor* src) {
-  return guarded({mode.threads, 0, TB_AUTOCAST_OFF}, [&] {
+  return guarded(tb::without_grad(mode), [&] {
     need(t, "tensor");
     auto rows = at::empty({static_cast<int64_t>(n)}, at::kLong);
     if (n > 0) std::memcpy(rows.data_ptr(), index, n * sizeof(int64_t));

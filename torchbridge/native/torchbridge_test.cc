@@ -20,7 +20,7 @@ int failures = 0;
     }                                                                     \
   } while (0)
 
-const tb_mode kGrad{1, 1, TB_AUTOCAST_OFF};
+const tb_mode kGrad{1, 1, TB_PRECISION_FULL};
 
 // Expects success; prints the reason otherwise.
 bool ok(tb_status* s) {
@@ -123,9 +123,9 @@ void test_module_trains_saves_and_loads() {
   CHECK(ok(tb_module_forward(kGrad, m, &x, 1, &y)));
   CHECK(ok(tb_reduce(kGrad, TB_SUM, y, 1, 0, 0, &sum)));
   CHECK(ok(tb_tensor_backward(kGrad, sum)));
-  double norm = 0;
-  CHECK(ok(tb_optimizer_clip_grad_norm(kGrad, sgd, 100, &norm)));
-  CHECK(norm == 2);
+  CHECK(ok(tb_optimizer_scale_grad(kGrad, sgd, 4)));
+  CHECK(ok(tb_optimizer_clip_grad_norm(kGrad, sgd, 100)));
+  CHECK(ok(tb_optimizer_scale_grad(kGrad, sgd, 0.25)));
   CHECK(ok(tb_optimizer_step(kGrad, sgd)));
   CHECK(ok(tb_module_get(m, TB_PARAMETERS, "weight", &weight)));
   CHECK((read(weight) == std::vector<float>{0.5, 1.5, 2.5, 3.5}));
@@ -163,14 +163,14 @@ void test_autocast_ends_with_its_call() {
   tb_module* m = small_linear();
   const float fine = 1 + 1.0f / 512;
   tb_tensor *x = floats({fine, 0}, {1, 2}), *y = nullptr;
-  const tb_mode bf16{1, 1, TB_AUTOCAST_BFLOAT16};
+  const tb_mode bf16{1, 1, TB_PRECISION_BFLOAT16};
   CHECK(ok(tb_module_forward(bf16, m, &x, 1, &y)));
   CHECK(tb_tensor_dtype(y) == TB_FLOAT32);
   CHECK((read(y) == std::vector<float>{1, 2}));
   tb_tensor_free(y);
-  const tb_mode half{1, 1, TB_AUTOCAST_FLOAT16}, none{1, 1, TB_AUTOCAST_COUNT};
+  const tb_mode half{1, 1, TB_PRECISION_FLOAT16}, none{1, 1, TB_PRECISION_COUNT};
   CHECK(fails(tb_module_forward(half, m, &x, 1, &y), TB_ERR_ARGUMENT, "needs a GPU"));
-  CHECK(fails(tb_module_forward(none, m, &x, 1, &y), TB_ERR_ARGUMENT, "no such autocast type"));
+  CHECK(fails(tb_module_forward(none, m, &x, 1, &y), TB_ERR_ARGUMENT, "no such precision"));
   tb_tensor* odd = floats({1, 2, 3}, {1, 3});
   tb_status* refused = tb_module_forward(bf16, m, &odd, 1, &y);
   CHECK(refused != nullptr);
@@ -192,8 +192,8 @@ void test_errors_belong_to_their_call_not_to_a_thread() {
 
 void test_threads_travel_with_the_call() {
   int32_t n = 0;
-  CHECK(ok(tb_threads(tb_mode{1, 0, TB_AUTOCAST_OFF}, &n)) && n == 1);
-  CHECK(ok(tb_threads(tb_mode{2, 0, TB_AUTOCAST_OFF}, &n)) && n == 2);
+  CHECK(ok(tb_threads(tb_mode{1, 0, TB_PRECISION_FULL}, &n)) && n == 1);
+  CHECK(ok(tb_threads(tb_mode{2, 0, TB_PRECISION_FULL}, &n)) && n == 2);
 }
 
 }  // namespace
