@@ -9,7 +9,6 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
-	"ulrl/pipeline/defense"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/report"
@@ -165,6 +164,9 @@ func (r *run) loadModel(s *torch.Scope) error {
 	if loaded.reaction.Frozen() {
 		r.warn("the model's BatchNorm does not react to training mode: it was traced or frozen in evaluation mode, and is unlearned and relearned so; a scripted model (torch.jit.script) would train as the method means it")
 	}
+	if r.c.Defense.Method != config.MethodULRL {
+		return nil // it scores no layers
+	}
 	all, err := model.Layers(s, r.original)
 	if err != nil {
 		return err
@@ -199,75 +201,6 @@ func loadClassifier(s, keep *torch.Scope, file *model.File, set *dataset.Set, n 
 		return nil, fmt.Errorf("model %s: run it in training mode: %w", file.Path, err)
 	}
 	return &loadedModel{m, reaction}, nil
-}
-
-// defend is ULRL: unlearn a copy, score, select, relearn the original.
-func (r *run) defend(ctx context.Context) error {
-	unlearnData := r.loader(r.c.Unlearn.BatchSize, false)
-	own := r.dev.NewScope()
-	defer own.Close()
-	var victim *torch.Module
-	err := r.dev.Do(ctx, func(*torch.Scope) (err error) { victim, err = r.original.CopyTo(own); return })
-	if err != nil {
-		return err
-	}
-	err = r.timed("unlearn", func() error {
-		return r.env.phase("unlearn", r.c.Unlearn.Epochs*unlearnData.Batches(), func() error {
-			_, err := defense.Unlearn(ctx, r.dev, victim, unlearnData, r.c.Unlearn, r.watcher(ctx))
-			return err
-		})
-	})
-	if err != nil {
-		return err
-	}
-	scores, err := defense.Score(ctx, r.dev, r.original, victim, r.layers)
-	if err != nil {
-		return err
-	}
-	own.Close() // the unlearned copy has served
-	var selections []defense.Selection
-	for _, s := range scores {
-		selections = append(selections, defense.Select(s, r.c.Suspicious))
-	}
-	r.note(selections)
-	relearnData := r.loader(r.c.Relearn.BatchSize, r.c.Relearn.Augment)
-	return r.timed("relearn", func() error {
-		return r.env.phase("relearn", r.c.Relearn.Epochs*relearnData.Batches(), func() error {
-			_, err := defense.Relearn(ctx, r.dev, r.original, r.layers, selections, relearnData,
-				r.c.Relearn, defense.FreshUniform(r.c.Seed), r.watcher(ctx))
-			return err
-		})
-	})
-}
-
-func (r *run) loader(batch int, augment bool) *dataset.Loader {
-	return dataset.NewLoader(r.clean, dataset.LoaderOptions{
-		BatchSize: batch, Shuffle: true, Seed: r.c.Seed, Normalise: r.data.normalise,
-		Crop: augment, Flip: augment && dataset.FlipAllowed(r.c.Data.Name, r.c.Data.Flip),
-	})
-}
-
-// note puts the judgement into the result.
-func (r *run) note(selections []defense.Selection) {
-	for _, sel := range selections {
-		layer := runstore.Layer{
-			Name: sel.Layer, Rows: len(sel.Change), Rule: sel.Rule, Median: sel.Median, MAD: sel.MAD,
-			Note: sel.Note, Threshold: sel.Threshold, Scores: sel.Change, Selected: sel.Selected,
-		}
-		if layer.Selected == nil {
-			layer.Selected = []int{}
-		}
-		for _, i := range sel.Selected {
-			r.result.Suspicious = append(r.result.Suspicious, runstore.Neuron{Layer: sel.Layer, Index: i, Score: sel.Change[i], Z: layer.Z(i)})
-		}
-		r.result.Layers = append(r.result.Layers, layer)
-		if sel.Note != "" {
-			r.warn(sel.Layer + ": " + sel.Note)
-		}
-	}
-	if len(r.result.Suspicious) == 0 {
-		r.env.Log.Warn("no neuron is suspicious: relearning is plain fine-tuning")
-	}
 }
 
 func (r *run) warn(text string) {
@@ -415,7 +348,7 @@ func newResult(c *config.Config, env Env, dev *torch.Device, file *model.File) (
 		return nil, err
 	}
 	return &runstore.Result{
-		Name: c.Name, Seed: c.Seed, Versions: versions(env), Machine: machine,
+		Name: c.Name, Method: c.Defense.Method, Seed: c.Seed, Versions: versions(env), Machine: machine,
 		Inputs: map[string]runstore.Input{
 			"model":  {Path: file.Path, SHA256: file.SHA256},
 			"config": {Path: runstore.FileConfig, SHA256: c.Hash()},

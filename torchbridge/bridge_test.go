@@ -484,6 +484,43 @@ func TestScaledLossLeavesGradients(t *testing.T) {
 	})
 }
 
+// w = (3, -4), loss = w·(1, 2): |w|·g is (3, 8), of norm √73; w²·g is (9, 32).
+func TestClimbAndReturn(t *testing.T) {
+	do(t, open(t), func(s *Scope) {
+		b := NewBuilder(s)
+		m, err := b.Finish(b.Part("Linear").Parameter("weight", From(s, []float64{3, -4}, 1, 2)).
+			Define("def forward(self, x):\n    return torch.linear(x, self.weight)\n"))
+		must(t, err)
+		must(t, m.RequireGrad(true))
+		opt, err := s.NewSGD(m, SGDOptions{LR: 1})
+		must(t, err)
+		m.Forward(From(s, []float64{1, 2}, 1, 2)).Sum().Backward()
+		opt.Climb(s, 0.5)
+		up := Values[float64](m.Parameter(s, "weight").Detach())
+		for i, want := range []float64{3 + 0.5*9/math.Sqrt(73), -4 + 0.5*32/math.Sqrt(73)} {
+			if math.Abs(up[i]-want) > 1e-12 {
+				t.Errorf("weight %d: %v, want %v", i, up[i], want)
+			}
+		}
+		opt.Return(s)
+		if back := Values[float64](m.Parameter(s, "weight").Detach()); !reflect.DeepEqual(back, []float64{3, -4}) {
+			t.Errorf("back at %v", back)
+		}
+	})
+	err := open(t).Do(t.Context(), func(s *Scope) error {
+		m, err := small(s)
+		must(t, err)
+		must(t, m.RequireGrad(true))
+		opt, err := s.NewSGD(m, SGDOptions{LR: 1})
+		must(t, err)
+		opt.Return(s)
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "the weights are not away") {
+		t.Errorf("return without a climb: %v", err)
+	}
+}
+
 func TestPictures(t *testing.T) {
 	do(t, open(t), func(s *Scope) {
 		table := make([]float32, 512)

@@ -72,6 +72,23 @@ func (o *Optimizer) ClipGradNorm(s *Scope, limit float64) {
 	s.check(C.tb_optimizer_clip_grad_norm(s.mode, o.h, C.double(limit)))
 }
 
+// Climb moves every weight up the slope of the loss, each in proportion to its
+// own size, w + rho·w²·g/‖|w|·g‖, until Return: the ascent of adaptive
+// sharpness-aware minimisation (Kwon et al., arXiv 2102.11600). Failures stick to
+// s.
+func (o *Optimizer) Climb(s *Scope, rho float64) {
+	if s.err == nil {
+		s.check(C.tb_optimizer_climb(s.mode, o.h, C.double(rho)))
+	}
+}
+
+// Return takes the weights back to where they were before Climb.
+func (o *Optimizer) Return(s *Scope) {
+	if s.err == nil {
+		s.check(C.tb_optimizer_return(s.mode, o.h))
+	}
+}
+
 // Step updates the parameters by their gradients; after an earlier failure in
 // s it does nothing, so that a broken step never reaches the weights.
 func (o *Optimizer) Step(s *Scope) {

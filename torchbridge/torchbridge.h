@@ -292,6 +292,10 @@ tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt,
 tb_status* tb_optimizer_scale_grad(tb_mode mode, tb_optimizer* opt,
                                    double factor);
 tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt);
+/* Moves every weight up the slope of the loss, each in proportion to its own size:
+ * w + rho·w²·g / ‖ |w|·g ‖, the norm over all; and back to where it was. */
+tb_status* tb_optimizer_climb(tb_mode mode, tb_optimizer* opt, double rho);
+tb_status* tb_optimizer_return(tb_mode mode, tb_optimizer* opt);
 /* What it remembers of its steps (momentum and the like), as bytes, and back
  * into an optimiser of the same kind over parameters of the same shapes. */
 tb_status* tb_optimizer_save(const tb_optimizer* opt, tb_bytes** out);

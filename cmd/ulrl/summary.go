@@ -29,7 +29,9 @@ func writeRun(w io.Writer, width int, r *runReport) {
 
 func writeNeurons(w io.Writer, width int, r *runReport) {
 	fmt.Fprintln(w)
-	if len(r.Suspicious) == 0 {
+	if r.OnlyTuned() {
+		paragraph(w, width, "", "The method, "+printable(r.Method)+", looks for no neurons.")
+	} else if len(r.Suspicious) == 0 {
 		paragraph(w, width, "", "No neuron was suspicious: relearning was plain fine-tuning, which seldom removes a backdoor.")
 	} else {
 		fmt.Fprintf(w, "Suspicious neurons, re-initialised (%d)\n", len(r.Suspicious))

@@ -32,6 +32,7 @@ type Config struct {
 	Clean      Clean      `mapstructure:"clean"`
 	Model      Model      `mapstructure:"model"`
 	Attack     Attack     `mapstructure:"attack"`
+	Defense    Defense    `mapstructure:"defense"`
 	Unlearn    Unlearn    `mapstructure:"unlearn"`
 	Suspicious Suspicious `mapstructure:"suspicious"`
 	Relearn    Relearn    `mapstructure:"relearn"`
@@ -109,6 +110,21 @@ func (c *Config) ModelPath() string {
 	}
 	return filepath.Join(c.Attack.Output, BackdooredFile)
 }
+
+// Defense is what cleans the model.
+type Defense struct {
+	// Method is one of the Method constants.
+	Method string `mapstructure:"method" validate:"oneof=ulrl ft ft-sam"`
+	// Rho is how far ft-sam climbs.
+	Rho float64 `mapstructure:"rho" validate:"gt=0,lte=100"`
+}
+
+// Values of Defense.Method.
+const (
+	MethodULRL  = "ulrl"   // unlearn, find the suspicious neurons, relearn
+	MethodFT    = "ft"     // fine-tuning as Relearn says, nothing else
+	MethodFTSAM = "ft-sam" // sharpness-aware fine-tuning as Relearn says
+)
 
 // Unlearn is the schedule of gradient ascent.
 type Unlearn struct {

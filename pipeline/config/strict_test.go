@@ -9,7 +9,7 @@ import (
 const (
 	lrRange  = "a number above 0 and at most 10"
 	nameRule = `letters, digits, ".", "_" and "-", at most 100, not only dots`
-	topKeys  = "name, seed, device, threads, output, data, clean, model, attack, unlearn, suspicious, relearn, eval"
+	topKeys  = "name, seed, device, threads, output, data, clean, model, attack, defense, unlearn, suspicious, relearn, eval"
 )
 
 // Wrong keys, types and documents: where, what, what is wanted.

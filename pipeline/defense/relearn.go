@@ -57,14 +57,7 @@ func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []m
 	if err != nil {
 		return nil, fmt.Errorf("re-initialise the suspicious neurons: %w", err)
 	}
-	plan := train.Plan{
-		Phase: "relearn", Epochs: o.Epochs,
-		SGD:       torch.SGDOptions{LR: o.LR, Momentum: o.Momentum, WeightDecay: o.WeightDecay},
-		LR:        func(epoch, _ int) float64 { return train.Cosine(o.LR, epoch, o.Epochs) },
-		Precision: o.Precision,
-		Advice:    "lower relearn.lr",
-	}
-	return train.Run(ctx, dev, m, src, plan, w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
+	return train.Run(ctx, dev, m, src, relearning(o), w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits := m.Forward(images)
 		ce := logits.CrossEntropy(labels)
 		cosine := s.Full(0, ce.DType())

@@ -112,6 +112,7 @@ func TestJudge(t *testing.T) {
 			runstore.Result{Status: "complete", Before: noTrigger(0.9), After: noTrigger(0.89)}, Neutral,
 			"Nothing suspicious found; accuracy 0.900 → 0.890", "plain fine-tuning",
 		},
+		"fine-tuned":          {runstore.Result{Status: "complete", Method: "ft-sam"}, Warn, "Fine-tuned, effect unproven: accuracy not measured", "ft-sam, looks for no neurons"},
 		"nothing measured":    {runstore.Result{Status: "complete"}, Neutral, "Nothing suspicious found; accuracy not measured", ""},
 		"interrupted":         {runstore.Result{Status: "interrupted", Error: "x"}, Warn, "Interrupted", "There is no cleaned model."},
 		"failed":              {runstore.Result{Status: "failed", Error: "no memory"}, Bad, "Failed: no memory", "There is no cleaned model."},

@@ -57,6 +57,9 @@ func judgeScores(r *runstore.Result) Verdict {
 	before, after := r.Before.ASR, r.After.ASR
 	numbers := accuracyText(r.Before, r.After)
 	if before == nil || after == nil {
+		if r.OnlyTuned() {
+			return Verdict{Warn, "Fine-tuned, effect unproven: " + numbers, noTrigger}
+		}
 		if len(r.Suspicious) == 0 {
 			return Verdict{Neutral, "Nothing suspicious found; " + numbers, noTrigger}
 		}
@@ -89,6 +92,8 @@ func triggeredText(asr float64) string {
 // found says what selection found, where the headline does not.
 func found(r *runstore.Result) string {
 	switch {
+	case r.OnlyTuned():
+		return "The method, " + r.Method + ", looks for no neurons."
 	case len(r.Suspicious) == 0:
 		return "No neuron was suspicious: relearning was plain fine-tuning."
 	case r.Before.ASR == nil || r.After.ASR == nil:

@@ -15,7 +15,9 @@ const (
 
 // Result is what a run leaves in result.json.
 type Result struct {
-	Name   string `json:"name"`
+	Name string `json:"name"`
+	// Method is the config's defense.method; "" in results of before there were several.
+	Method string `json:"method,omitempty"`
 	Status string `json:"status"`
 	Error  string `json:"error,omitempty"`
 
@@ -41,6 +43,9 @@ type Result struct {
 	Command  []string           `json:"command"`
 	Files    map[string]string  `json:"files"` // what → name in the run directory
 }
+
+// OnlyTuned says that the method looks for no neurons.
+func (r *Result) OnlyTuned() bool { return r.Method != "" && r.Method != "ulrl" }
 
 // Neuron is one output neuron of a scored layer.
 type Neuron struct {

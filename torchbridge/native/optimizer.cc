@@ -10,6 +10,7 @@
 struct tb_optimizer : tb::Counted {
   std::vector<at::Tensor> params;
   std::unique_ptr<torch::optim::Optimizer> optimizer;
+  std::vector<at::Tensor> places;  // of the weights, while they are away
 };
 
 using tb::guarded;
@@ -97,6 +98,36 @@ tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt) {
   return guarded(without_grad(mode), [&] {
     need(opt, "optimizer");
     opt->optimizer->step();
+  });
+}
+
+tb_status* tb_optimizer_climb(tb_mode mode, tb_optimizer* opt, double rho) {
+  return guarded(without_grad(mode), [&] {
+    if (!need(opt, "optimizer").places.empty())
+      throw tb::ArgumentError("the weights are away already");
+    std::vector<at::Tensor> places, scaled, norms;
+    for (const auto& p : opt->params) {
+      const auto w = p.detach();
+      places.push_back(w.clone());
+      const auto& g = p.grad();
+      scaled.push_back(g.defined() ? w.abs() * g.detach() : at::zeros_like(w));
+      norms.push_back(scaled.back().norm(2));
+    }
+    // A slope of 0 leaves them where they are.
+    const auto factor = rho / at::stack(norms).norm(2).clamp_min(1e-12);
+    for (size_t i = 0; i < opt->params.size(); ++i) {
+      auto w = opt->params[i].detach();
+      w.add_(w.abs() * scaled[i] * factor);
+    }
+    opt->places = std::move(places);
+  });
+}
+
+tb_status* tb_optimizer_return(tb_mode mode, tb_optimizer* opt) {
+  return guarded(without_grad(mode), [&] {
+    if (need(opt, "optimizer").places.empty()) throw tb::ArgumentError("the weights are not away");
+    for (size_t i = 0; i < opt->params.size(); ++i) opt->params[i].detach().copy_(opt->places[i]);
+    opt->places.clear();
   });
 }
 

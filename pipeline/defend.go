@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"context"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/defense"
+	"ulrl/pipeline/runstore"
+	"ulrl/pipeline/train"
+	torch "ulrl/torchbridge"
+)
+
+// defend cleans the original by the method of the config.
+func (r *run) defend(ctx context.Context) error {
+	switch r.c.Defense.Method {
+	case config.MethodFT:
+		return r.relearn(ctx, func(src train.Source) error {
+			_, err := defense.FineTune(ctx, r.dev, r.original, src, r.c.Relearn, r.watcher(ctx))
+			return err
+		})
+	case config.MethodFTSAM:
+		return r.relearn(ctx, func(src train.Source) error {
+			_, err := defense.FineTuneSAM(ctx, r.dev, r.original, src, r.c.Relearn, r.c.Defense.Rho, r.watcher(ctx))
+			return err
+		})
+	}
+	return r.ulrl(ctx)
+}
+
+// relearn runs a training on the clean samples as the config's relearn section
+// draws them.
+func (r *run) relearn(ctx context.Context, body func(src train.Source) error) error {
+	src := r.loader(r.c.Relearn.BatchSize, r.c.Relearn.Augment)
+	return r.timed("relearn", func() error {
+		return r.env.phase("relearn", r.c.Relearn.Epochs*src.Batches(), func() error { return body(src) })
+	})
+}
+
+// ulrl unlearns a copy, scores, selects, and relearns the original.
+func (r *run) ulrl(ctx context.Context) error {
+	unlearnData := r.loader(r.c.Unlearn.BatchSize, false)
+	own := r.dev.NewScope()
+	defer own.Close()
+	var victim *torch.Module
+	err := r.dev.Do(ctx, func(*torch.Scope) (err error) { victim, err = r.original.CopyTo(own); return })
+	if err != nil {
+		return err
+	}
+	err = r.timed("unlearn", func() error {
+		return r.env.phase("unlearn", r.c.Unlearn.Epochs*unlearnData.Batches(), func() error {
+			_, err := defense.Unlearn(ctx, r.dev, victim, unlearnData, r.c.Unlearn, r.watcher(ctx))
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	scores, err := defense.Score(ctx, r.dev, r.original, victim, r.layers)
+	if err != nil {
+		return err
+	}
+	own.Close() // the unlearned copy has served
+	var selections []defense.Selection
+	for _, s := range scores {
+		selections = append(selections, defense.Select(s, r.c.Suspicious))
+	}
+	r.note(selections)
+	return r.relearn(ctx, func(src train.Source) error {
+		_, err := defense.Relearn(ctx, r.dev, r.original, r.layers, selections, src,
+			r.c.Relearn, defense.FreshUniform(r.c.Seed), r.watcher(ctx))
+		return err
+	})
+}
+
+func (r *run) loader(batch int, augment bool) *dataset.Loader {
+	return dataset.NewLoader(r.clean, dataset.LoaderOptions{
+		BatchSize: batch, Shuffle: true, Seed: r.c.Seed, Normalise: r.data.normalise,
+		Crop: augment, Flip: augment && dataset.FlipAllowed(r.c.Data.Name, r.c.Data.Flip),
+	})
+}
+
+// note puts the judgement into the result.
+func (r *run) note(selections []defense.Selection) {
+	for _, sel := range selections {
+		layer := runstore.Layer{
+			Name: sel.Layer, Rows: len(sel.Change), Rule: sel.Rule, Median: sel.Median, MAD: sel.MAD,
+			Note: sel.Note, Threshold: sel.Threshold, Scores: sel.Change, Selected: sel.Selected,
+		}
+		if layer.Selected == nil {
+			layer.Selected = []int{}
+		}
+		for _, i := range sel.Selected {
+			r.result.Suspicious = append(r.result.Suspicious, runstore.Neuron{Layer: sel.Layer, Index: i, Score: sel.Change[i], Z: layer.Z(i)})
+		}
+		r.result.Layers = append(r.result.Layers, layer)
+		if sel.Note != "" {
+			r.warn(sel.Layer + ": " + sel.Note)
+		}
+	}
+	if len(r.result.Suspicious) == 0 {
+		r.env.Log.Warn("no neuron is suspicious: relearning is plain fine-tuning")
+	}
+}
+
