@@ -90,7 +90,7 @@ func TestRanges(t *testing.T) {
 		{"attack.train.weight_decay", "0 1", "-1 1.1", share},
 		{"attack.train.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"defense.method", "ulrl ft ft-sam", "prune", "one of ulrl, ft, ft-sam"},
-		{"defense.rho", "0.001 100", "0 100.1", "above 0, at most 100"},
+		{"defense.rho", "0.001 100", "0 100.1", "a number above 0 and at most 100"},
 		{"unlearn.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"relearn.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"attack.train.schedule", "onecycle cosine constant", "step", "one of onecycle, cosine, constant"},
