@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 				WeightDecay: 5e-4, Schedule: "onecycle", Augment: true, Precision: "float32",
 			},
 		},
+		Defense: Defense{Method: "ulrl", Rho: 2},
 		Unlearn: Unlearn{
 			Epochs: 20, BatchSize: 128, LR: 0.01, Momentum: 0.9, WeightDecay: 5e-4,
 			Milestones: []int{10, 20}, Gamma: 0.1, ClipNorm: 20, StopAccuracy: 0.2, Precision: "float32",
