@@ -6,6 +6,7 @@ import (
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/defense"
+	"ulrl/pipeline/model"
 	"ulrl/pipeline/runstore"
 	"ulrl/pipeline/train"
 	torch "ulrl/torchbridge"
@@ -60,17 +61,38 @@ func (r *run) ulrl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	own.Close() // the unlearned copy has served
-	var selections []defense.Selection
-	for _, s := range scores {
-		selections = append(selections, defense.Select(s, r.c.Suspicious))
+	remedy := defense.Remedy{Model: r.original, Layers: r.layers, Fresh: defense.FreshUniform(r.c.Seed)}
+	if remedy.Counter, err = r.counter(ctx, victim); err != nil {
+		return err
 	}
-	r.note(selections)
+	own.Close() // the unlearned copy has served
+	for _, s := range scores {
+		remedy.Selections = append(remedy.Selections, defense.Select(s, r.c.Suspicious))
+	}
+	r.note(remedy.Selections)
 	return r.relearn(ctx, func(src train.Source) error {
-		_, err := defense.Relearn(ctx, r.dev, r.original, r.layers, selections, src,
-			r.c.Relearn, defense.FreshUniform(r.c.Seed), r.watcher(ctx))
+		_, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx))
 		return err
 	})
+}
+
+// counter is what the config holds against the backdoor, for the class that the
+// head of the unlearned copy names; nil where it holds nothing.
+func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Counter, error) {
+	if r.c.Relearn.Counter.Weight == 0 {
+		return nil, nil
+	}
+	head, err := defense.Score(ctx, r.dev, r.original, unlearned, []model.Layer{r.head})
+	if err != nil {
+		return nil, err
+	}
+	class := defense.SuspiciousClass(head[0])
+	r.result.SuspiciousClass = &runstore.Class{Index: class, Name: r.clean.Classes[class]}
+	r.env.Log.Infof("suspicious class: %d (%s)", class, r.clean.Classes[class])
+	return &defense.Counter{
+		Counter: r.c.Relearn.Counter, Class: class, Seed: r.c.Seed,
+		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,
+	}, nil
 }
 
 func (r *run) loader(batch int, augment bool) *dataset.Loader {

@@ -9,6 +9,7 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/report"
@@ -70,6 +71,7 @@ type run struct {
 	clean    *dataset.Set
 	original *torch.Module // becomes the cleaned one
 	layers   []model.Layer
+	head     model.Layer // with relearn.counter
 	gauge    *gauge
 }
 
@@ -171,7 +173,14 @@ func (r *run) loadModel(s *torch.Scope) error {
 	if err != nil {
 		return err
 	}
-	r.layers, err = model.Match(all, r.c.Suspicious.Layers, len(r.clean.Classes))
+	classes := len(r.clean.Classes)
+	if r.c.Relearn.Counter.Weight > 0 {
+		var ok bool
+		if r.head, ok = model.Head(all, classes); !ok {
+			return fault.Misuse("relearn.counter goes by the model's head, and it has no linear layer with %d outputs: set relearn.counter.weight=0", classes)
+		}
+	}
+	r.layers, err = model.Match(all, r.c.Suspicious.Layers, classes)
 	return err
 }
 

@@ -51,6 +51,12 @@ func (t *Tensor) Square() *Tensor { return t.unary(C.TB_SQUARE) }
 // Sign is −1, 0 or 1.
 func (t *Tensor) Sign() *Tensor { return t.unary(C.TB_SIGN) }
 
+// Exp is e to the power of t.
+func (t *Tensor) Exp() *Tensor { return t.unary(C.TB_EXP) }
+
+// Log is the natural logarithm.
+func (t *Tensor) Log() *Tensor { return t.unary(C.TB_LOG) }
+
 // Round rounds to the nearest integer, halves to even.
 func (t *Tensor) Round() *Tensor { return t.unary(C.TB_ROUND) }
 
@@ -89,6 +95,9 @@ func (t *Tensor) MulScalar(b float64) *Tensor { return t.scalar(C.TB_MUL, b) }
 // DivScalar is t / b.
 func (t *Tensor) DivScalar(b float64) *Tensor { return t.scalar(C.TB_DIV, b) }
 
+// Lt is true where an element is below b's.
+func (t *Tensor) Lt(b *Tensor) *Tensor { return t.binary(C.TB_LT, b) }
+
 // Clamp limits the elements to [low, high].
 func (t *Tensor) Clamp(low, high float64) *Tensor {
 	return t.unaryWith(func(out **C.tb_tensor) *C.tb_status {
@@ -101,6 +110,16 @@ func (t *Tensor) Sum() *Tensor { return t.reduce(C.TB_SUM) }
 
 // Mean is the mean of all elements.
 func (t *Tensor) Mean() *Tensor { return t.reduce(C.TB_MEAN) }
+
+// Max is the largest element.
+func (t *Tensor) Max() *Tensor { return t.reduce(C.TB_AMAX) }
+
+// KthLargest is the k-th largest of all elements, k from 1.
+func (t *Tensor) KthLargest(k int) *Tensor {
+	return t.unaryWith(func(out **C.tb_tensor) *C.tb_status {
+		return C.tb_kth_largest(t.s.mode, t.h, C.int64_t(k), out)
+	})
+}
 
 // Norm is the L2 norm of all elements.
 func (t *Tensor) Norm() *Tensor { return t.reduce(C.TB_NORM2) }
@@ -165,6 +184,13 @@ func (s *Scope) Cat(dim int, parts ...*Tensor) *Tensor {
 	var out *C.tb_tensor
 	st := C.tb_cat(s.mode, &inputs[0], C.size_t(len(inputs)), C.int64_t(dim), &out)
 	return s.tensor(st, out)
+}
+
+// LogSoftmax is the logarithm of the softmax along a dimension.
+func (t *Tensor) LogSoftmax(dim int) *Tensor {
+	return t.unaryWith(func(out **C.tb_tensor) *C.tb_status {
+		return C.tb_log_softmax(t.s.mode, t.h, C.int64_t(dim), out)
+	})
 }
 
 // CrossEntropy is the mean cross-entropy of N×K logits against N int64 labels.

@@ -184,6 +184,9 @@ tb_status* tb_binary_scalar(tb_mode mode, tb_binary_op op, const tb_tensor* a,
 tb_status* tb_reduce(tb_mode mode, tb_reduce_op op, const tb_tensor* a,
                      int32_t whole, int64_t dim, int32_t keepdim,
                      tb_tensor** out);
+/* The k-th largest of all elements, k from 1. */
+tb_status* tb_kth_largest(tb_mode mode, const tb_tensor* a, int64_t k,
+                          tb_tensor** out);
 tb_status* tb_clamp(tb_mode mode, const tb_tensor* a, double low, double high,
                     tb_tensor** out);
 /* One extent may be -1. */
@@ -196,6 +199,8 @@ tb_status* tb_index_select(tb_mode mode, const tb_tensor* a, int64_t dim,
                            const tb_tensor* index, tb_tensor** out);
 tb_status* tb_cat(tb_mode mode, const tb_tensor* const* parts, size_t n,
                   int64_t dim, tb_tensor** out);
+tb_status* tb_log_softmax(tb_mode mode, const tb_tensor* a, int64_t dim,
+                          tb_tensor** out);
 /* Mean cross-entropy of N×K logits against N int64 labels. */
 tb_status* tb_cross_entropy(tb_mode mode, const tb_tensor* logits,
                             const tb_tensor* labels, tb_tensor** out);

@@ -184,12 +184,33 @@ type Relearn struct {
 	WeightDecay float64 `mapstructure:"weight_decay" validate:"gte=0,lte=1"`
 	// Alpha weighs the cosine term that pushes new rows off the old ones.
 	Alpha float64 `mapstructure:"alpha" validate:"gte=0,lte=1000"`
+	// Distill is the share of the loss on clean samples that follows the model's
+	// outputs of before in place of the labels.
+	Distill float64 `mapstructure:"distill" validate:"gte=0,lte=1"`
+	// Counter holds against the backdoor.
+	Counter Counter `mapstructure:"counter"`
 	// Augment crops at random with padding 4, and flips as Data.Flip says.
 	Augment bool `mapstructure:"augment"`
 	// EvalEvery measures on the test set every so many epochs; 0: never between.
 	EvalEvery int `mapstructure:"eval_every" validate:"gte=0"`
 	// Precision is what forward passes multiply in: float32, tf32, bfloat16 or float16.
 	Precision string `mapstructure:"precision" validate:"oneof=float32 tf32 bfloat16 float16"`
+}
+
+// Counter is triggers of our own, found for the suspicious class on the model as
+// it relearns, whose images are not to be of that class.
+type Counter struct {
+	// Weight is that of its loss; 0: there is none.
+	Weight float64 `mapstructure:"weight" validate:"gte=0,lte=1000"`
+	// Radius bounds the change of every pixel by the dense trigger, as a share of
+	// the pixel range.
+	Radius float64 `mapstructure:"radius" validate:"gt=0,lte=1"`
+	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
+	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
+	// Steps are how often both are fitted to each batch.
+	Steps int `mapstructure:"steps" validate:"gte=1,lte=1000"`
+	// Restart is how likely each begins anew with a batch.
+	Restart float64 `mapstructure:"restart" validate:"gte=0,lte=1"`
 }
 
 // Eval is how test sets are passed through a model.

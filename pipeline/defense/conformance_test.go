@@ -135,9 +135,12 @@ func TestConformance(t *testing.T) {
 	}
 
 	r := want.Relearn
-	relearned, err := Relearn(ctx, dev, c.original, layers, []Selection{sel}, c.data,
-		config.Relearn{Epochs: r.EpochsTotal, LR: r.LR, Momentum: r.Momentum, WeightDecay: r.WeightDecay, Alpha: r.Alpha},
-		func(model.Layer, []int) []float64 { return c.fresh }, silent{})
+	remedy := Remedy{
+		Model: c.original, Layers: layers, Selections: []Selection{sel},
+		Fresh: func(model.Layer, []int) []float64 { return c.fresh },
+	}
+	relearned, err := Relearn(ctx, dev, remedy, c.data,
+		config.Relearn{Epochs: r.EpochsTotal, LR: r.LR, Momentum: r.Momentum, WeightDecay: r.WeightDecay, Alpha: r.Alpha}, silent{})
 	if err != nil {
 		t.Fatal(err)
 	}

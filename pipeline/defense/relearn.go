@@ -40,54 +40,104 @@ type target struct {
 	original *torch.Tensor // len(rows)×fanIn
 }
 
-// Relearn gives the suspicious neurons of an untouched model new weights, sets
-// their biases to 0, and trains all parameters on the clean samples with
+// Remedy is a model with what is known of it.
+type Remedy struct {
+	Model      *torch.Module // untouched; it is changed in place and left in training mode
+	Layers     []model.Layer
+	Selections []Selection // of Layers, by index
+	Fresh      Fresh
+	Counter    *Counter // what is held against the backdoor; nil: nothing
+}
+
+// Relearn gives the suspicious neurons new weights, sets their biases to 0, and
+// trains all parameters on the clean samples with
 //
 //	CE + α·Σᵢ cos(Wᵢ, Wᵢ original)
 //
 // whose second term pushes the new rows off the old ones (arXiv 2405.14781,
-// relearning stage). With nothing selected it is plain fine-tuning. The model
-// is changed in place and left in training mode. selections belong to layers
-// by index.
-func Relearn(ctx context.Context, dev *torch.Device, m *torch.Module, layers []model.Layer, selections []Selection,
-	src train.Source, o config.Relearn, fresh Fresh, w train.Watcher) ([]train.Epoch, error) {
+// relearning stage). With nothing selected it is plain fine-tuning. Beyond the
+// paper, o.Distill puts the model's own outputs of before in place of a share of
+// the labels, and a Counter adds its loss.
+func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
-	targets, err := reinitialise(ctx, dev, keep, m, layers, selections, fresh)
+	l := lesson{Remedy: r, o: o}
+	err := dev.Do(ctx, func(*torch.Scope) (err error) {
+		if o.Distill > 0 {
+			if l.teacher, err = teacher(r.Model, keep); err != nil {
+				return err
+			}
+		}
+		if r.Counter != nil {
+			l.opponent = newOpponent(*r.Counter, r.Model, keep)
+		}
+		return keep.Err()
+	})
 	if err != nil {
+		return nil, fmt.Errorf("prepare relearning: %w", err)
+	}
+	if l.targets, err = reinitialise(ctx, dev, keep, r); err != nil {
 		return nil, fmt.Errorf("re-initialise the suspicious neurons: %w", err)
 	}
-	return train.Run(ctx, dev, m, src, relearning(o), w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
-		logits := m.Forward(images)
-		ce := logits.CrossEntropy(labels)
-		cosine := s.Full(0, ce.DType())
-		for _, tg := range targets {
-			cosine = cosine.Add(tg.similarity(s, m))
-		}
-		loss := ce.Add(cosine.MulScalar(o.Alpha))
-		s.Backward(loss, opt)
-		opt.Step(s)
-		return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: ce, Total: loss, Cosine: cosine})
-	})
+	return train.Run(ctx, dev, r.Model, src, relearning(o), w, l.step)
 }
 
-func reinitialise(ctx context.Context, dev *torch.Device, keep *torch.Scope, m *torch.Module, layers []model.Layer,
-	selections []Selection, fresh Fresh) ([]target, error) {
+// lesson is relearning's step with what it needs.
+type lesson struct {
+	Remedy
+	o        config.Relearn
+	targets  []target
+	teacher  *torch.Module // nil: the labels alone teach
+	opponent *opponent     // nil: none
+}
+
+func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
+	n := labels.Len()
+	batch := images
+	if l.opponent != nil {
+		triggered, err := l.opponent.images(s, images, labels)
+		if err != nil {
+			return err
+		}
+		// In one batch, so that both have the same BatchNorm statistics.
+		batch = s.Cat(0, images, triggered).ChannelsLast()
+	}
+	all := l.Model.Forward(batch)
+	logits := all.Narrow(0, 0, n)
+	ce := logits.CrossEntropy(labels)
+	cosine := s.Full(0, ce.DType())
+	for _, tg := range l.targets {
+		cosine = cosine.Add(tg.similarity(s, l.Model))
+	}
+	loss := ce
+	if l.teacher != nil {
+		loss = ce.MulScalar(1 - l.o.Distill).Add(likeness(s, l.teacher, images, logits).MulScalar(l.o.Distill))
+	}
+	loss = loss.Add(cosine.MulScalar(l.o.Alpha))
+	if l.opponent != nil {
+		loss = loss.Add(l.opponent.loss(all.Narrow(0, n, n), labels).MulScalar(l.o.Counter.Weight))
+	}
+	s.Backward(loss, opt)
+	opt.Step(s)
+	return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: ce, Total: loss, Cosine: cosine})
+}
+
+func reinitialise(ctx context.Context, dev *torch.Device, keep *torch.Scope, r Remedy) ([]target, error) {
 	var targets []target
 	err := dev.Do(ctx, func(s *torch.Scope) error {
 		s.NoGrad(func() {
-			for i, l := range layers {
-				rows := selections[i].Selected
+			for i, l := range r.Layers {
+				rows := r.Selections[i].Selected
 				if len(rows) == 0 {
 					continue
 				}
-				weight := m.Parameter(s, l.Weight)
+				weight := r.Model.Parameter(s, l.Weight)
 				original := weight.Rows(rows).Reshape(len(rows), -1).Clone()
 				targets = append(targets, target{layer: l, rows: rows, original: original.MoveTo(keep)})
 				shape := append([]int{len(rows)}, l.Shape[1:]...)
-				weight.CopyRows(rows, torch.From(s, fresh(l, rows), shape...).To(weight.DType()))
+				weight.CopyRows(rows, torch.From(s, r.Fresh(l, rows), shape...).To(weight.DType()))
 				if l.Bias != "" {
-					bias := m.Parameter(s, l.Bias)
+					bias := r.Model.Parameter(s, l.Bias)
 					bias.CopyRows(rows, s.Full(0, bias.DType(), len(rows)))
 				}
 			}

@@ -28,6 +28,9 @@ type Result struct {
 	// Suspicious are the neurons that were re-initialised; empty means that
 	// relearning was plain fine-tuning.
 	Suspicious []Neuron `json:"suspicious"`
+	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
+	// have it; nil where it was not looked for.
+	SuspiciousClass *Class `json:"suspicious_class,omitempty"`
 	// Layers is how the neurons of each scored layer were judged.
 	Layers []Layer `json:"layers"`
 
@@ -53,6 +56,12 @@ type Neuron struct {
 	Index int      `json:"index"`
 	Score float64  `json:"score"` // L1 change of its weights under unlearning
 	Z     *float64 `json:"z"`     // nil where it is undefined (MAD 0) or not asked for
+}
+
+// Class is one of the data's classes.
+type Class struct {
+	Index int    `json:"index"`
+	Name  string `json:"name"`
 }
 
 // Layer is the selection within one scored layer.

@@ -137,6 +137,14 @@ tb_status* tb_reduce(tb_mode mode, tb_reduce_op op, const tb_tensor* a, int32_t 
   });
 }
 
+tb_status* tb_kth_largest(tb_mode mode, const tb_tensor* a, int64_t k, tb_tensor** out) {
+  return guarded(mode, [&] {
+    const auto flat = need(a, "tensor").value.reshape(-1);
+    if (k < 1 || k > flat.numel()) throw tb::ArgumentError("k must be from 1 to the number of elements");
+    give(out, std::get<0>(flat.topk(k)).amin());
+  });
+}
+
 tb_status* tb_clamp(tb_mode mode, const tb_tensor* a, double low, double high, tb_tensor** out) {
   return guarded(mode, [&] { give(out, need(a, "tensor").value.clamp(low, high)); });
 }
@@ -166,6 +174,10 @@ tb_status* tb_cat(tb_mode mode, const tb_tensor* const* parts, size_t n, int64_t
     for (size_t i = 0; i < n; ++i) list.push_back(need(parts[i], "tensor").value);
     give(out, at::cat(list, dim));
   });
+}
+
+tb_status* tb_log_softmax(tb_mode mode, const tb_tensor* a, int64_t dim, tb_tensor** out) {
+  return guarded(mode, [&] { give(out, need(a, "tensor").value.log_softmax(dim)); });
 }
 
 tb_status* tb_cross_entropy(tb_mode mode, const tb_tensor* logits, const tb_tensor* labels,

@@ -1,0 +1,208 @@
+package defense
+
+import (
+	"math/rand/v2"
+
+	"ulrl/pipeline/config"
+	torch "ulrl/torchbridge"
+)
+
+// Counter is what relearning holds against a backdoor whose trigger is unknown:
+// triggers of its own for the suspicious class, found anew on the model as it
+// changes, whose images are not to be of that class.
+type Counter struct {
+	config.Counter
+	Class     int       // the suspicious one: its row of the head changed most under unlearning
+	Mean, Std []float64 // of the images' normalisation, per channel
+	Seed      uint64
+}
+
+// SuspiciousClass is the class whose row of the head changed most under
+// unlearning: where there is a backdoor, the one that it leads to.
+func SuspiciousClass(head Scores) int {
+	class := 0
+	for i, change := range head.Change {
+		if change > head.Change[class] {
+			class = i
+		}
+	}
+	return class
+}
+
+// universal is one trigger for all images, in shares of the pixel range: dense,
+// within a radius on every pixel, or sparse, of any strength on few.
+type universal struct {
+	delta  *torch.Tensor // C×H×W, on a scope of its own
+	sparse bool
+}
+
+// opponent is a Counter at work on one model.
+type opponent struct {
+	Counter
+	m         *torch.Module
+	keep      *torch.Scope
+	rng       *rand.Rand
+	mean, std *torch.Tensor // C×1×1
+	triggers  []universal
+}
+
+func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
+	o := &opponent{Counter: c, m: m, keep: keep, rng: rand.New(rand.NewPCG(c.Seed, 0x636f756e746572))}
+	perChannel := func(values []float64) *torch.Tensor {
+		out := make([]float32, len(values))
+		for i, v := range values {
+			out[i] = float32(v)
+		}
+		return torch.From(keep, out, len(out), 1, 1)
+	}
+	o.mean, o.std = perChannel(c.Mean), perChannel(c.Std)
+	return o
+}
+
+// images gives a normalised batch with the triggers on, the first half with the
+// dense one, after they were fitted to the model. The model is left in training
+// mode with gradients on.
+func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.Tensor, error) {
+	if err := o.m.Train(false); err != nil {
+		return nil, err
+	}
+	if err := o.m.RequireGrad(false); err != nil {
+		return nil, err
+	}
+	pixels := images.Mul(o.std.In(s)).Add(o.mean.In(s))
+	o.restart(s, images.Shape()[1:])
+	for range o.Steps {
+		o.fit(s, pixels, labels)
+	}
+	var out *torch.Tensor
+	s.NoGrad(func() { out = o.put(s, pixels, o.deltas(s)).ChannelsLast() })
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	if err := o.m.RequireGrad(true); err != nil {
+		return nil, err
+	}
+	return out, o.m.Train(true)
+}
+
+// restart makes the triggers, and now and then makes one anew.
+func (o *opponent) restart(s *torch.Scope, shape []int) {
+	if o.triggers == nil {
+		o.triggers = []universal{{}}
+		if o.Pixels > 0 {
+			o.triggers = append(o.triggers, universal{sparse: true})
+		}
+	}
+	for i := range o.triggers {
+		t := &o.triggers[i]
+		if again := o.rng.Float64() < o.Restart; t.delta != nil && !again {
+			continue
+		}
+		values := make([]float32, shape[0]*shape[1]*shape[2])
+		if !t.sparse {
+			for k := range values {
+				values[k] = float32((2*o.rng.Float64() - 1) * o.Radius)
+			}
+		}
+		o.replace(t, torch.From(s, values, shape...))
+	}
+}
+
+func (o *opponent) replace(t *universal, delta *torch.Tensor) {
+	if t.delta != nil {
+		t.delta.Free()
+	}
+	t.delta = delta.MoveTo(o.keep)
+}
+
+func (o *opponent) deltas(s *torch.Scope) []*torch.Tensor {
+	var out []*torch.Tensor
+	for _, t := range o.triggers {
+		out = append(out, t.delta.In(s))
+	}
+	return out
+}
+
+// put lays the triggers on equal parts of a batch of pixels and normalises it.
+func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor, deltas []*torch.Tensor) *torch.Tensor {
+	n := pixels.Shape()[0]
+	var parts []*torch.Tensor
+	for i, delta := range deltas {
+		from, to := i*n/len(deltas), (i+1)*n/len(deltas)
+		if to > from {
+			parts = append(parts, pixels.Narrow(0, from, to-from).Add(delta).Clamp(0, 1))
+		}
+	}
+	return s.Cat(0, parts...).Sub(o.mean.In(s)).Div(o.std.In(s))
+}
+
+// fit takes each trigger a step towards where images of other classes are taken
+// for the suspicious one.
+func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor) {
+	leaves := o.deltas(s)
+	for i, delta := range leaves {
+		leaves[i] = delta.Clone().SetRequiresGrad(true)
+	}
+	logits := o.m.Forward(o.put(s, pixels, leaves).ChannelsLast())
+	led := logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1)
+	o.overOthers(led.Neg(), labels).Backward()
+	s.NoGrad(func() {
+		for i := range o.triggers {
+			t, slope := &o.triggers[i], leaves[i].Grad()
+			if slope == nil || s.Err() != nil {
+				return // the batch was too small for this one
+			}
+			if !t.sparse {
+				r := o.Radius
+				o.replace(t, leaves[i].Detach().Sub(slope.Sign().MulScalar(r/4)).Clamp(-r, r))
+				continue
+			}
+			step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
+			o.replace(t, thinned(leaves[i].Detach().Sub(step).Clamp(-1, 1), o.Pixels))
+		}
+	})
+}
+
+// overOthers is the mean of a batch's values over the images whose label is not
+// the suspicious class.
+func (o *opponent) overOthers(values, labels *torch.Tensor) *torch.Tensor {
+	others := labels.NeScalar(float64(o.Class)).To(values.DType())
+	return values.Mul(others).Sum().Div(others.Sum().AddScalar(1e-6))
+}
+
+// thinned keeps the pixels, over all channels, whose change is largest.
+func thinned(delta *torch.Tensor, share float64) *torch.Tensor {
+	shape := delta.Shape()
+	n := shape[1] * shape[2]
+	strength := delta.Abs().SumDim(0, false).Reshape(n)
+	kept := strength.KthLargest(max(1, int(share*float64(n)+0.5)))
+	dropped := strength.Lt(kept).To(delta.DType())
+	return delta.Mul(dropped.Neg().AddScalar(1).Reshape(1, shape[1], shape[2]))
+}
+
+// loss is −log(1 − p) of the suspicious class's share p, over the images of
+// other classes: they may be anything but that. Their own class is not asked for,
+// which would cost accuracy and buys nothing against the backdoor.
+func (o *opponent) loss(logits, labels *torch.Tensor) *torch.Tensor {
+	share := logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1).Exp()
+	return o.overOthers(share.Neg().AddScalar(1+1e-6).Log().Neg(), labels)
+}
+
+// teacher is a copy of a model as it is, in evaluation mode.
+func teacher(m *torch.Module, keep *torch.Scope) (*torch.Module, error) {
+	t, err := m.CopyTo(keep)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.RequireGrad(false); err != nil {
+		return nil, err
+	}
+	return t, t.Train(false)
+}
+
+// likeness is the mean cross-entropy of logits against a teacher's softmax.
+func likeness(s *torch.Scope, teacher *torch.Module, images, logits *torch.Tensor) *torch.Tensor {
+	var wanted *torch.Tensor
+	s.NoGrad(func() { wanted = teacher.Forward(images).LogSoftmax(1).Exp() })
+	return logits.LogSoftmax(1).Mul(wanted).SumDim(1, false).Mean().Neg()
+}
