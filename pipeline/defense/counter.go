@@ -124,13 +124,16 @@ func (o *opponent) deltas(s *torch.Scope) []*torch.Tensor {
 }
 
 // put lays the triggers on equal parts of a batch of pixels and normalises it.
+// Gradients pass through the ends of the pixel range: else a trigger that darkens
+// what is black already would never be led to brighten it.
 func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor, deltas []*torch.Tensor) *torch.Tensor {
 	n := pixels.Shape()[0]
 	var parts []*torch.Tensor
 	for i, delta := range deltas {
 		from, to := i*n/len(deltas), (i+1)*n/len(deltas)
 		if to > from {
-			parts = append(parts, pixels.Narrow(0, from, to-from).Add(delta).Clamp(0, 1))
+			free := pixels.Narrow(0, from, to-from).Add(delta)
+			parts = append(parts, free.Add(free.Clamp(0, 1).Sub(free).Detach()))
 		}
 	}
 	return s.Cat(0, parts...).Sub(o.mean.In(s)).Div(o.std.In(s))

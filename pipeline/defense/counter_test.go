@@ -1,0 +1,111 @@
+package defense
+
+import (
+	"math"
+	"reflect"
+	"testing"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/testenv"
+	torch "ulrl/torchbridge"
+)
+
+func TestSuspiciousClass(t *testing.T) {
+	for _, c := range []struct {
+		change []float64
+		want   int
+	}{{[]float64{1, 3, 2}, 1}, {[]float64{5, 3, 2}, 0}, {[]float64{2, 2}, 0}, {[]float64{0, 0, 0.1}, 2}} {
+		if got := SuspiciousClass(Scores{Change: c.change}); got != c.want {
+			t.Errorf("%v: class %d, want %d", c.change, got, c.want)
+		}
+	}
+}
+
+// The strength of a pixel is over its channels: (1,1) has 0.4+0.4, (0,1) 0.7.
+func TestThinnedKeepsTheStrongestPixels(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		delta := torch.From(s, []float32{0.1, -0.7, 0.2, 0.4, 0.1, 0, 0.2, -0.4}, 2, 2, 2)
+		got := torch.Values[float32](thinned(delta, 0.5))
+		if want := []float32{0, -0.7, 0, 0.4, 0, 0, 0, -0.4}; !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		return nil
+	})
+}
+
+// cornered is a model of two classes on 1×2×2 images: only the last pixel speaks
+// for class 1, and 0.7 of the pixel range make it more likely.
+func cornered(s *torch.Scope) (*torch.Module, error) {
+	b := torch.NewBuilder(s)
+	return b.Finish(b.Part("Cornered").
+		Parameter("weight", torch.From(s, []float32{0, 0, 0, 0, 0, 0, 0, 10}, 2, 4)).
+		Parameter("bias", torch.From(s, []float32{7, 0}, 2)).
+		Define("def forward(self, x):\n    return torch.linear(x.flatten(1), self.weight, self.bias)\n"))
+}
+
+func TestOpponentFindsTheTrigger(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		m, err := cornered(s)
+		if err != nil {
+			return err
+		}
+		if err := m.RequireGrad(true); err != nil {
+			return err
+		}
+		o := newOpponent(Counter{
+			Counter: config.Counter{Weight: 1, Radius: 0.2, Pixels: 0.25, Steps: 8},
+			Class:   1, Mean: []float64{0.5}, Std: []float64{0.25}, Seed: 3,
+		}, m, keep)
+		black := s.Full(-2, torch.Float32, 4, 1, 2, 2) // pixels of 0, normalised
+		labels := torch.From(s, []int64{0, 0, 0, 1}, 4)
+		got, err := o.images(s, black, labels)
+		if err != nil {
+			return err
+		}
+		pixels := torch.Values[float32](got.MulScalar(0.25).AddScalar(0.5))
+		for i, want := range []float32{0.2, 0.2, 1, 1} { // the dense trigger on the first two, the sparse one on the rest
+			if last := pixels[4*i+3]; math.Abs(float64(last-want)) > 1e-6 {
+				t.Errorf("image %d: the last pixel is %v, want %v", i, last, want)
+			}
+		}
+		for i, p := range pixels[8:] {
+			if i%4 != 3 && p != 0 {
+				t.Errorf("the sparse trigger changed pixel %d too: %v", i%4, p)
+			}
+		}
+		// Images of class 1 do not count; of the others, −log(1 − p).
+		logits := torch.From(s, []float32{0, 0, 0, float32(math.Log(3)), 9, 0, 0, 9}, 4, 2)
+		want := (math.Log(2) + math.Log(4) + math.Log1p(math.Exp(-9))) / 3
+		if loss := o.loss(logits, labels).Item(); math.Abs(loss-want) > 1e-4 {
+			t.Errorf("loss %v, want %v", loss, want)
+		}
+		o.loss(m.Forward(got), labels).Backward()
+		if g := m.Parameter(s, "weight").Grad(); g == nil || g.Abs().Max().Item() == 0 {
+			t.Error("the model was left without gradients")
+		}
+		return nil
+	})
+}
+
+func TestLikenessIsLeastForTheTeacherItself(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		m, err := cornered(s)
+		if err != nil {
+			return err
+		}
+		images := torch.From(s, []float32{0, 0, 0, 0.7}, 1, 1, 2, 2)
+		own := likeness(s, m, images, m.Forward(images)).Item()
+		if want := math.Log(2); math.Abs(own-want) > 1e-6 { // both classes are equally likely
+			t.Errorf("its own: %v, want %v", own, want)
+		}
+		if other := likeness(s, m, images, torch.From(s, []float32{1, 0}, 1, 2)).Item(); other <= own {
+			t.Errorf("another's %v is no more than its own %v", other, own)
+		}
+		return nil
+	})
+}
