@@ -120,8 +120,7 @@ func (r *run) note(selections []defense.Selection) {
 			r.warn(sel.Layer + ": " + sel.Note)
 		}
 	}
-	if len(r.result.Suspicious) == 0 {
+	if len(r.result.Suspicious) == 0 && r.result.SuspiciousClass == nil {
 		r.env.Log.Warn("no neuron is suspicious: relearning is plain fine-tuning")
 	}
 }
-

@@ -16,13 +16,16 @@ func TestMethods(t *testing.T) {
 	f := newFixture(t)
 	f.attack()
 	models := map[string][]byte{}
-	for _, method := range []string{"ulrl", "ft", "ft-sam"} {
+	for name, sets := range map[string][]string{
+		"ulrl": nil, "ft": {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"},
+		"counter": {"relearn.counter.weight=0.5", "relearn.distill=0.5"},
+	} {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()
-			c := f.config("defense.method="+method, "suspicious.rule=ratio", "relearn.epochs=2", "output="+f.path(out))
+			c := f.config(append(sets, "suspicious.rule=ratio", "relearn.epochs=2", "output="+f.path(out))...)
 			result, err := Run(context.Background(), c, f.env, RunOptions{})
 			if err != nil {
-				t.Fatalf("%s: %v", method, err)
+				t.Fatalf("%s: %v", name, err)
 			}
 			data, err := os.ReadFile(f.path(out, "cleaned.pt"))
 			if err != nil {
@@ -30,26 +33,30 @@ func TestMethods(t *testing.T) {
 			}
 			return data, result
 		}
-		first, result := clean(method)
-		if again, _ := clean(method + "-again"); !reflect.DeepEqual(first, again) {
-			t.Errorf("%s: the same seed gave another model", method)
+		first, result := clean(name)
+		if again, _ := clean(name + "-again"); !reflect.DeepEqual(first, again) {
+			t.Errorf("%s: the same seed gave another model", name)
 		}
 		for other, data := range models {
 			if reflect.DeepEqual(first, data) {
-				t.Errorf("%s gave the model of %s", method, other)
+				t.Errorf("%s gave the model of %s", name, other)
 			}
 		}
-		models[method] = first
+		models[name] = first
+		method := result.Method
 		if _, unlearned := result.Seconds["unlearn"]; unlearned != (method == "ulrl") || result.OnlyTuned() == unlearned {
-			t.Errorf("%s: seconds of %v", method, result.Seconds)
+			t.Errorf("%s: seconds of %v", name, result.Seconds)
 		}
-		text, err := os.ReadFile(f.path(method, runstore.FileResult))
+		if named := result.SuspiciousClass != nil; named != (name == "counter") {
+			t.Errorf("%s: the suspicious class is %v", name, result.SuspiciousClass)
+		}
+		text, err := os.ReadFile(f.path(name, runstore.FileResult))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var written struct{ Method string }
 		if err := json.Unmarshal(text, &written); err != nil || written.Method != method {
-			t.Errorf("result.json says %q of %s, %v", written.Method, method, err)
+			t.Errorf("result.json says %q of %s, %v", written.Method, name, err)
 		}
 	}
 }

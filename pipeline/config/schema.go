@@ -207,6 +207,10 @@ type Counter struct {
 	Radius float64 `mapstructure:"radius" validate:"gt=0,lte=1"`
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
+	// DenseLabels and SparseLabels weigh, within the counter's loss, the ordinary
+	// loss on their images: of what class they are.
+	DenseLabels  float64 `mapstructure:"dense_labels" validate:"gte=0,lte=1000"`
+	SparseLabels float64 `mapstructure:"sparse_labels" validate:"gte=0,lte=1000"`
 	// Steps are how often both are fitted to each batch.
 	Steps int `mapstructure:"steps" validate:"gte=1,lte=1000"`
 	// Restart is how likely each begins anew with a batch.

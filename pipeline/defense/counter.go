@@ -130,13 +130,24 @@ func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor, deltas []*torch.Ten
 	n := pixels.Shape()[0]
 	var parts []*torch.Tensor
 	for i, delta := range deltas {
-		from, to := i*n/len(deltas), (i+1)*n/len(deltas)
-		if to > from {
-			free := pixels.Narrow(0, from, to-from).Add(delta)
+		if from, count := o.part(i, n); count > 0 {
+			free := pixels.Narrow(0, from, count).Add(delta)
 			parts = append(parts, free.Add(free.Clamp(0, 1).Sub(free).Detach()))
 		}
 	}
 	return s.Cat(0, parts...).Sub(o.mean.In(s)).Div(o.std.In(s))
+}
+
+// part is where a trigger's images are among n: from, and how many.
+func (o *opponent) part(trigger, n int) (from, count int) {
+	from = trigger * n / len(o.triggers)
+	return from, (trigger+1)*n/len(o.triggers) - from
+}
+
+// labelled is, for each trigger, the weight with which its images are taught what
+// they are, beside what they are not.
+func (o *opponent) labelled() []float64 {
+	return []float64{o.DenseLabels, o.SparseLabels}[:len(o.triggers)]
 }
 
 // fit takes each trigger a step towards where images of other classes are taken
@@ -184,8 +195,7 @@ func thinned(delta *torch.Tensor, share float64) *torch.Tensor {
 }
 
 // loss is −log(1 − p) of the suspicious class's share p, over the images of
-// other classes: they may be anything but that. Their own class is not asked for,
-// which would cost accuracy and buys nothing against the backdoor.
+// other classes: they may be anything but that.
 func (o *opponent) loss(logits, labels *torch.Tensor) *torch.Tensor {
 	share := logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1).Exp()
 	return o.overOthers(share.Neg().AddScalar(1+1e-6).Log().Neg(), labels)
@@ -201,11 +211,4 @@ func teacher(m *torch.Module, keep *torch.Scope) (*torch.Module, error) {
 		return nil, err
 	}
 	return t, t.Train(false)
-}
-
-// likeness is the mean cross-entropy of logits against a teacher's softmax.
-func likeness(s *torch.Scope, teacher *torch.Module, images, logits *torch.Tensor) *torch.Tensor {
-	var wanted *torch.Tensor
-	s.NoGrad(func() { wanted = teacher.Forward(images).LogSoftmax(1).Exp() })
-	return logits.LogSoftmax(1).Mul(wanted).SumDim(1, false).Mean().Neg()
 }

@@ -91,7 +91,7 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 	})
 }
 
-func TestLikenessIsLeastForTheTeacherItself(t *testing.T) {
+func TestSoftCrossEntropyIsLeastForTheTeacherItself(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	testenv.Do(t, dev, func(s *torch.Scope) error {
 		m, err := cornered(s)
@@ -99,11 +99,12 @@ func TestLikenessIsLeastForTheTeacherItself(t *testing.T) {
 			return err
 		}
 		images := torch.From(s, []float32{0, 0, 0, 0.7}, 1, 1, 2, 2)
-		own := likeness(s, m, images, m.Forward(images)).Item()
+		wanted := m.Forward(images).LogSoftmax(1).Exp()
+		own := softCrossEntropy(m.Forward(images), wanted).Item()
 		if want := math.Log(2); math.Abs(own-want) > 1e-6 { // both classes are equally likely
 			t.Errorf("its own: %v, want %v", own, want)
 		}
-		if other := likeness(s, m, images, torch.From(s, []float32{1, 0}, 1, 2)).Item(); other <= own {
+		if other := softCrossEntropy(torch.From(s, []float32{1, 0}, 1, 2), wanted).Item(); other <= own {
 			t.Errorf("another's %v is no more than its own %v", other, own)
 		}
 		return nil

@@ -33,6 +33,29 @@ func FreshUniform(seed uint64) Fresh {
 	}
 }
 
+// ordinary is cross-entropy against the labels and, for the share that Distill
+// says, against what the model said before of the same images.
+func (l lesson) ordinary(logits, labels, wanted *torch.Tensor) *torch.Tensor {
+	ce := logits.CrossEntropy(labels)
+	if wanted == nil {
+		return ce
+	}
+	return ce.MulScalar(1 - l.o.Distill).Add(softCrossEntropy(logits, wanted).MulScalar(l.o.Distill))
+}
+
+func narrowed(t *torch.Tensor, from, count int) *torch.Tensor {
+	if t == nil {
+		return nil
+	}
+	return t.Narrow(0, from, count)
+}
+
+// softCrossEntropy is the mean cross-entropy of N×K logits against N
+// distributions.
+func softCrossEntropy(logits, wanted *torch.Tensor) *torch.Tensor {
+	return logits.LogSoftmax(1).Mul(wanted).SumDim(1, false).Mean().Neg()
+}
+
 // target is a layer's suspicious rows and what they were.
 type target struct {
 	layer    model.Layer
@@ -109,13 +132,21 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 	for _, tg := range l.targets {
 		cosine = cosine.Add(tg.similarity(s, l.Model))
 	}
-	loss := ce
+	var wanted *torch.Tensor
 	if l.teacher != nil {
-		loss = ce.MulScalar(1 - l.o.Distill).Add(likeness(s, l.teacher, images, logits).MulScalar(l.o.Distill))
+		s.NoGrad(func() { wanted = l.teacher.Forward(images).LogSoftmax(1).Exp() })
 	}
-	loss = loss.Add(cosine.MulScalar(l.o.Alpha))
+	loss := l.ordinary(logits, labels, wanted).Add(cosine.MulScalar(l.o.Alpha))
 	if l.opponent != nil {
-		loss = loss.Add(l.opponent.loss(all.Narrow(0, n, n), labels).MulScalar(l.o.Counter.Weight))
+		triggered := all.Narrow(0, n, n)
+		against := l.opponent.loss(triggered, labels)
+		for i, share := range l.opponent.labelled() {
+			if from, count := l.opponent.part(i, n); share > 0 && count > 0 {
+				own := l.ordinary(triggered.Narrow(0, from, count), labels.Narrow(0, from, count), narrowed(wanted, from, count))
+				against = against.Add(own.MulScalar(share))
+			}
+		}
+		loss = loss.Add(against.MulScalar(l.o.Counter.Weight))
 	}
 	s.Backward(loss, opt)
 	opt.Step(s)

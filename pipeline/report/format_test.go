@@ -112,6 +112,8 @@ func TestJudge(t *testing.T) {
 			runstore.Result{Status: "complete", Before: noTrigger(0.9), After: noTrigger(0.89)}, Neutral,
 			"Nothing suspicious found; accuracy 0.900 → 0.890", "plain fine-tuning",
 		},
+		"a class": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Name: "cat"}}, Neutral,
+			"Nothing suspicious found; accuracy not measured", "No neuron was suspicious. The suspicious class is 3 (cat)."},
 		"fine-tuned":          {runstore.Result{Status: "complete", Method: "ft-sam"}, Warn, "Fine-tuned, effect unproven: accuracy not measured", "ft-sam, looks for no neurons"},
 		"nothing measured":    {runstore.Result{Status: "complete"}, Neutral, "Nothing suspicious found; accuracy not measured", ""},
 		"interrupted":         {runstore.Result{Status: "interrupted", Error: "x"}, Warn, "Interrupted", "There is no cleaned model."},

@@ -91,9 +91,18 @@ func triggeredText(asr float64) string {
 
 // found says what selection found, where the headline does not.
 func found(r *runstore.Result) string {
+	if c := r.SuspiciousClass; c != nil {
+		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %d (%s).", c.Index, c.Name))
+	}
+	return foundNeurons(r)
+}
+
+func foundNeurons(r *runstore.Result) string {
 	switch {
 	case r.OnlyTuned():
 		return "The method, " + r.Method + ", looks for no neurons."
+	case len(r.Suspicious) == 0 && r.SuspiciousClass != nil:
+		return "No neuron was suspicious."
 	case len(r.Suspicious) == 0:
 		return "No neuron was suspicious: relearning was plain fine-tuning."
 	case r.Before.ASR == nil || r.After.ASR == nil:
