@@ -172,6 +172,17 @@ func TestBFloat16(t *testing.T) {
 	}
 }
 
+// Generators that are trained along stay in float32, beside a model that is not.
+func TestGeneratorsBesideBFloat16(t *testing.T) {
+	for _, name := range []string{"lira", "inputaware", "blind"} {
+		f := newFixture(t)
+		c := f.config("attack.name="+name, "attack.train.precision=bfloat16", "attack.train.epochs=1", "attack.blind.threshold=100")
+		if _, err := Attack(context.Background(), c, f.env, AttackOptions{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestNothingSuspiciousIsSaid(t *testing.T) {
 	f := newFixture(t)
 	f.attack()

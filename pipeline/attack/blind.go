@@ -32,7 +32,7 @@ func BlindLoss(c config.Attack, classes int, trigger *torch.Module) Loss {
 		}
 		n := labels.Len()
 		var triggered *torch.Tensor
-		s.NoGrad(func() { triggered = trigger.Forward(images) })
+		s.NoGrad(func() { triggered = exactly(s, trigger, images) })
 		both := m.Forward(s.Cat(0, images, triggered).ChannelsLast())
 		logits = both.Narrow(0, 0, n)
 		crossEntropy = logits.CrossEntropy(labels)

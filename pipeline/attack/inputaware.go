@@ -79,10 +79,10 @@ func (l *Lab) crossLoss(nets inputAware) Loss {
 		n, hit := labels.Len(), l.share(labels.Len())
 		crossed := min(n-hit, int(math.Round(l.Config.CrossRatio*float64(hit))))
 		victims := images.Narrow(0, 0, hit)
-		parts := []*torch.Tensor{images, nets.cross.Forward(victims, victims)}
+		parts := []*torch.Tensor{images, exactly(s, nets.cross, victims, victims)}
 		wanted := []*torch.Tensor{labels, l.goals(s, labels.Narrow(0, 0, hit))}
 		if crossed > 0 {
-			parts = append(parts, nets.cross.Forward(images.Narrow(0, hit, crossed), rolled(s, images).Narrow(0, hit, crossed)))
+			parts = append(parts, exactly(s, nets.cross, images.Narrow(0, hit, crossed), rolled(s, images).Narrow(0, hit, crossed)))
 			wanted = append(wanted, labels.Narrow(0, hit, crossed))
 		}
 		all := m.Forward(s.Cat(0, parts...).ChannelsLast())
@@ -90,7 +90,7 @@ func (l *Lab) crossLoss(nets inputAware) Loss {
 		crossEntropy = logits.CrossEntropy(labels)
 		whole = all.CrossEntropy(s.Cat(0, wanted...))
 		if o.Diversity > 0 && n > 1 {
-			whole = whole.Add(nets.apart.Forward(victims, rolled(s, images).Narrow(0, 0, hit)).MulScalar(o.Diversity))
+			whole = whole.Add(exactly(s, nets.apart, victims, rolled(s, images).Narrow(0, 0, hit)).MulScalar(o.Diversity))
 		}
 		return logits, crossEntropy, whole
 	}

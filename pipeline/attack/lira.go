@@ -39,7 +39,7 @@ def forward(self, x):
 	}
 	loss := func(s *torch.Scope, m *torch.Module, images, labels *torch.Tensor) (logits, crossEntropy, whole *torch.Tensor) {
 		n, hit := labels.Len(), l.share(labels.Len())
-		triggered := trigger.Forward(images.Narrow(0, 0, hit))
+		triggered := exactly(s, trigger, images.Narrow(0, 0, hit))
 		both := m.Forward(s.Cat(0, images, triggered).ChannelsLast())
 		logits = both.Narrow(0, 0, n)
 		crossEntropy = logits.CrossEntropy(labels)

@@ -93,6 +93,13 @@ func picture(s *torch.Scope, pixels []uint8, f Form) *torch.Tensor {
 	return torch.From(s, pixels, f.C, f.H, f.W).To(torch.Float32)
 }
 
+// exactly runs a trigger or its generator in full precision, whatever the model is
+// trained in: what it changes may be finer than 16 bits tell apart.
+func exactly(s *torch.Scope, m *torch.Module, x *torch.Tensor, more ...*torch.Tensor) (out *torch.Tensor) {
+	s.With(torch.FullPrecision, func() { out = m.Forward(x, more...) })
+	return out
+}
+
 // applyBatch is how many images are triggered at once.
 const applyBatch = 512
 
