@@ -70,6 +70,10 @@ func (r *run) ulrl(ctx context.Context) error {
 		remedy.Selections = append(remedy.Selections, defense.Select(s, r.c.Suspicious))
 	}
 	r.note(remedy.Selections)
+	if !r.c.Relearn.Reinitialise {
+		r.result.Kept = true
+		remedy.Layers, remedy.Selections = nil, nil
+	}
 	return r.relearn(ctx, func(src train.Source) error {
 		_, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx))
 		return err

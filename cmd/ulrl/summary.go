@@ -39,7 +39,11 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 	} else if len(r.Suspicious) == 0 {
 		paragraph(w, width, "", "No neuron was suspicious: relearning was plain fine-tuning, which seldom removes a backdoor.")
 	} else {
-		fmt.Fprintf(w, "Suspicious neurons, re-initialised (%d)\n", len(r.Suspicious))
+		done := ", re-initialised"
+		if r.Kept {
+			done = ""
+		}
+		fmt.Fprintf(w, "Suspicious neurons%s (%d)\n", done, len(r.Suspicious))
 		table(w, neuronRows(r.Suspicious))
 	}
 	if more := len(r.Suspicious) - maxNeurons; more > 0 {

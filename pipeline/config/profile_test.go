@@ -40,7 +40,7 @@ func TestProfileIsOverTheFileAndUnderSets(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	_, err = Load("base.yaml", Options{Profile: "cifar"})
-	if want := "profile cifar: no such file; built in are cifar10-full, cifar10-small"; err == nil || err.Error() != want {
+	if want := "profile cifar: no such file; built in are cifar10-full, cifar10-small, published"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -182,6 +182,8 @@ type Relearn struct {
 	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
 	Momentum    float64 `mapstructure:"momentum" validate:"gte=0,lt=1"`
 	WeightDecay float64 `mapstructure:"weight_decay" validate:"gte=0,lte=1"`
+	// Reinitialise gives the suspicious neurons new weights first.
+	Reinitialise bool `mapstructure:"reinitialise"`
 	// Alpha weighs the cosine term that pushes new rows off the old ones.
 	Alpha float64 `mapstructure:"alpha" validate:"gte=0,lte=1000"`
 	// Distill is the share of the loss on clean samples that follows the model's
@@ -207,6 +209,9 @@ type Counter struct {
 	Radius float64 `mapstructure:"radius" validate:"gt=0,lte=1"`
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
+	// Patch is the longest side of the patches among which the sparse trigger's
+	// beginning is looked for, as a share of the image's; 0: it begins at nothing.
+	Patch float64 `mapstructure:"patch" validate:"gte=0,lte=1"`
 	// DenseLabels and SparseLabels weigh, within the counter's loss, the ordinary
 	// loss on their images: of what class they are.
 	DenseLabels  float64 `mapstructure:"dense_labels" validate:"gte=0,lte=1000"`

@@ -71,6 +71,11 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 	}
 	pixels := images.Mul(o.std.In(s)).Add(o.mean.In(s))
 	o.restart(s, images.Shape()[1:])
+	for i := range o.triggers {
+		if o.triggers[i].sparse && o.Patch > 0 {
+			o.scan(s, pixels, labels, &o.triggers[i])
+		}
+	}
 	for range o.Steps {
 		o.fit(s, pixels, labels)
 	}

@@ -110,3 +110,40 @@ func TestSoftCrossEntropyIsLeastForTheTeacherItself(t *testing.T) {
 		return nil
 	})
 }
+
+// A model that obeys a bright 2×2 corner alone, nearly without a slope elsewhere:
+// only trying patches finds it.
+func TestScanFindsACorner(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		b := torch.NewBuilder(s)
+		m, err := b.Finish(b.Part("Corner").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
+def forward(self, x):
+    lit = torch.relu(x[:, :, 4:, 4:].sum([1, 2, 3]) * 0.25 - 0.9) * 100.0
+    return torch.stack([torch.zeros_like(lit) + 3.0, lit * self.w], 1)
+`))
+		if err != nil {
+			return err
+		}
+		o := newOpponent(Counter{
+			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
+			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+		}, m, keep)
+		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
+		for range 20 {
+			if _, err := o.images(s, black, labels); err != nil {
+				return err
+			}
+		}
+		corner := torch.Values[float32](o.triggers[1].delta.In(s).Narrow(1, 4, 2).Narrow(2, 4, 2).Reshape(4))
+		for _, v := range corner {
+			if v < 0.9 {
+				t.Errorf("the corner of the trigger is %v", corner)
+				break
+			}
+		}
+		return nil
+	})
+}

@@ -63,7 +63,7 @@ func judgeScores(r *runstore.Result) Verdict {
 		if len(r.Suspicious) == 0 {
 			return Verdict{Neutral, "Nothing suspicious found; " + numbers, noTrigger}
 		}
-		return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: %s re-initialised, %s", neurons(len(r.Suspicious)), numbers), noTrigger}
+		return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: %s %s, %s", neurons(len(r.Suspicious)), fate(r), numbers), noTrigger}
 	}
 	numbers = fmt.Sprintf("ASR %.3f → %.3f, %s", *before, *after, numbers)
 	loss := accuracyLoss(r.Before, r.After)
@@ -108,7 +108,15 @@ func foundNeurons(r *runstore.Result) string {
 	case r.Before.ASR == nil || r.After.ASR == nil:
 		return ""
 	}
-	return neurons(len(r.Suspicious)) + " re-initialised and relearned."
+	return neurons(len(r.Suspicious)) + " " + fate(r) + " and relearned."
+}
+
+// fate is what was done with suspicious neurons.
+func fate(r *runstore.Result) string {
+	if r.Kept {
+		return "found"
+	}
+	return "re-initialised"
 }
 
 func neurons(n int) string {

@@ -25,7 +25,9 @@ type Result struct {
 	After  metrics.Scores `json:"after"`
 	DER    *float64       `json:"der"`
 
-	// Suspicious are the neurons that were re-initialised; empty means that
+	// Kept says that suspicious neurons were relearned from the weights they had.
+	Kept bool `json:"kept,omitempty"`
+	// Suspicious are the neurons that were re-initialised, if not Kept; empty means that
 	// relearning was plain fine-tuning.
 	Suspicious []Neuron `json:"suspicious"`
 	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
