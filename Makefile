@@ -17,7 +17,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: all setup build demo data test lint asan race bench attacks kills pace install uninstall clean help
+.PHONY: all setup build demo data test lint asan race bench attacks removal kills pace install uninstall clean help
 all: build
 
 help: ## what the targets do
@@ -68,6 +68,9 @@ bench: build ## a training step and an evaluation pass beside PyTorch eager
 
 attacks: build data ## every attack over SEEDS (0,1,2), and the table of docs/results (hours)
 	$(GO) run ./scripts/attacks -seeds $(SEEDS)
+
+removal: build data ## four methods over the models of make attacks, and the table of docs/results (hours)
+	$(GO) run ./scripts/removal -seeds $(SEEDS)
 
 kills: build data ## KILLS (20) of a small sweep and its workers; what it comes to must be the same
 	$(GO) run ./scripts/kills -kills $(KILLS)

@@ -7,9 +7,34 @@ import (
 	"testing"
 )
 
-// A profile changes data and scale and leaves what is the attack's own.
+// The published profile changes relearning, and that alone, to the paper's.
+func TestPublishedProfile(t *testing.T) {
+	for _, name := range Builtins() {
+		c, err := Load(name, Options{Profile: "published"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := Load(name, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := c.Relearn
+		if r.Epochs != 20 || r.LR != 0.005 || r.Alpha != 0.7 || !r.Reinitialise || r.Distill != 0 || r.Counter.Weight != 0 {
+			t.Errorf("%s: %+v", name, r)
+		}
+		c.Relearn = plain.Relearn
+		if !equal(c, plain) {
+			t.Errorf("%s: it changes more than relearning", name)
+		}
+	}
+}
+
+// A profile of data changes that and scale and leaves what is the attack's own.
 func TestProfilesLieOverEveryConfig(t *testing.T) {
 	for _, profile := range Profiles() {
+		if profile == "published" {
+			continue
+		}
 		if _, err := os.Stat(filepath.Join("..", "..", "configs", profileDir, profile+".yaml")); err != nil {
 			t.Error(err)
 		}
