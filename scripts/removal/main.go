@@ -77,14 +77,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 				if len(only) > 0 && !slices.Contains(only, m.name) {
 					continue
 				}
-				if !slices.Contains(columns, m.name) {
-					columns = append(columns, m.name)
-				}
 				r, err := o.result(ctx, attack, seed, m.name, m.args)
 				if errors.Is(err, fs.ErrNotExist) {
 					continue // no such model, or not cleaned yet
 				} else if err != nil {
 					return err
+				}
+				if !slices.Contains(columns, m.name) {
+					columns = append(columns, m.name)
 				}
 				got[attack+" "+m.name] = append(got[attack+" "+m.name], r)
 			}
