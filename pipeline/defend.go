@@ -16,12 +16,12 @@ import (
 func (r *run) defend(ctx context.Context) error {
 	switch r.c.Defense.Method {
 	case config.MethodFT:
-		return r.relearn(ctx, func(src train.Source) error {
+		return r.relearn(func(src train.Source) error {
 			_, err := defense.FineTune(ctx, r.dev, r.original, src, r.c.Relearn, r.watcher(ctx))
 			return err
 		})
 	case config.MethodFTSAM:
-		return r.relearn(ctx, func(src train.Source) error {
+		return r.relearn(func(src train.Source) error {
 			_, err := defense.FineTuneSAM(ctx, r.dev, r.original, src, r.c.Relearn, r.c.Defense.Rho, r.watcher(ctx))
 			return err
 		})
@@ -31,7 +31,7 @@ func (r *run) defend(ctx context.Context) error {
 
 // relearn runs a training on the clean samples as the config's relearn section
 // draws them.
-func (r *run) relearn(ctx context.Context, body func(src train.Source) error) error {
+func (r *run) relearn(body func(src train.Source) error) error {
 	src := r.loader(r.c.Relearn.BatchSize, r.c.Relearn.Augment)
 	return r.timed("relearn", func() error {
 		return r.env.phase("relearn", r.c.Relearn.Epochs*src.Batches(), func() error { return body(src) })
@@ -74,7 +74,7 @@ func (r *run) ulrl(ctx context.Context) error {
 		r.result.Kept = true
 		remedy.Layers, remedy.Selections = nil, nil
 	}
-	return r.relearn(ctx, func(src train.Source) error {
+	return r.relearn(func(src train.Source) error {
 		_, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx))
 		return err
 	})

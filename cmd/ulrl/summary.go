@@ -32,13 +32,14 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 	if c := r.SuspiciousClass; c != nil {
 		paragraph(w, width, "", fmt.Sprintf("Suspicious class: %d (%s)", c.Index, printable(c.Name)))
 	}
-	if r.OnlyTuned() {
+	switch {
+	case r.OnlyTuned():
 		paragraph(w, width, "", "The method, "+printable(r.Method)+", looks for no neurons.")
-	} else if len(r.Suspicious) == 0 && r.SuspiciousClass != nil {
+	case len(r.Suspicious) == 0 && r.SuspiciousClass != nil:
 		paragraph(w, width, "", "No neuron was suspicious.")
-	} else if len(r.Suspicious) == 0 {
+	case len(r.Suspicious) == 0:
 		paragraph(w, width, "", "No neuron was suspicious: relearning was plain fine-tuning, which seldom removes a backdoor.")
-	} else {
+	default:
 		done := ", re-initialised"
 		if r.Kept {
 			done = ""
