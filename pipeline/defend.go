@@ -92,7 +92,7 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	}
 	class := defense.SuspiciousClass(head[0])
 	r.result.SuspiciousClass = &runstore.Class{Index: class, Name: r.clean.Classes[class]}
-	r.env.Log.Infof("suspicious class: %d (%s)", class, r.clean.Classes[class])
+	r.env.Log.Infof("suspicious class: %s", r.result.SuspiciousClass)
 	return &defense.Counter{
 		Counter: r.c.Relearn.Counter, Class: class, Seed: r.c.Seed,
 		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,

@@ -30,7 +30,7 @@ func writeRun(w io.Writer, width int, r *runReport) {
 func writeNeurons(w io.Writer, width int, r *runReport) {
 	fmt.Fprintln(w)
 	if c := r.SuspiciousClass; c != nil {
-		paragraph(w, width, "", fmt.Sprintf("Suspicious class: %d (%s)", c.Index, printable(c.Name)))
+		paragraph(w, width, "", "Suspicious class: "+printable(c.String()))
 	}
 	switch {
 	case r.OnlyTuned():

@@ -116,6 +116,8 @@ func TestJudge(t *testing.T) {
 			"Nothing suspicious found; accuracy not measured", "No neuron was suspicious. The suspicious class is 3 (cat)."},
 		"kept": {runstore.Result{Status: "complete", Kept: true, Suspicious: make([]runstore.Neuron, 1)}, Warn,
 			"Cleaned, but unproven: 1 suspicious neuron was found, accuracy not measured", ""},
+		"a class without a name": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Name: "3"}}, Neutral,
+			"Nothing suspicious found; accuracy not measured", "The suspicious class is 3."},
 		"fine-tuned":          {runstore.Result{Status: "complete", Method: "ft-sam"}, Warn, "Fine-tuned, effect unproven: accuracy not measured", "ft-sam, looks for no neurons"},
 		"nothing measured":    {runstore.Result{Status: "complete"}, Neutral, "Nothing suspicious found; accuracy not measured", ""},
 		"interrupted":         {runstore.Result{Status: "interrupted", Error: "x"}, Warn, "Interrupted", "There is no cleaned model."},

@@ -92,7 +92,7 @@ func triggeredText(asr float64) string {
 // found says what selection found, where the headline does not.
 func found(r *runstore.Result) string {
 	if c := r.SuspiciousClass; c != nil {
-		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %d (%s).", c.Index, c.Name))
+		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s.", c))
 	}
 	return foundNeurons(r)
 }

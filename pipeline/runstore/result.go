@@ -3,7 +3,11 @@
 // share directories over NFS and Lustre) never sees half of one.
 package runstore
 
-import "ulrl/pipeline/metrics"
+import (
+	"strconv"
+
+	"ulrl/pipeline/metrics"
+)
 
 // Status of a run.
 const (
@@ -64,6 +68,15 @@ type Neuron struct {
 type Class struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
+}
+
+// String is "3 (cat)", or "3" where the name says no more.
+func (c Class) String() string {
+	index := strconv.Itoa(c.Index)
+	if c.Name == "" || c.Name == index {
+		return index
+	}
+	return index + " (" + c.Name + ")"
 }
 
 // Layer is the selection within one scored layer.
