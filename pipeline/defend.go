@@ -83,10 +83,10 @@ func (r *run) ulrl(ctx context.Context) error {
 // counter is what the config holds against the backdoor, for the class that the
 // head of the unlearned copy names; nil where it holds nothing.
 func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Counter, error) {
-	if r.c.Relearn.Counter.Weight == 0 {
+	if r.head == nil {
 		return nil, nil
 	}
-	head, err := defense.Score(ctx, r.dev, r.original, unlearned, []model.Layer{r.head})
+	head, err := defense.Score(ctx, r.dev, r.original, unlearned, []model.Layer{*r.head})
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,8 @@ func TestMethods(t *testing.T) {
 	f.attack()
 	models := map[string][]byte{}
 	for name, sets := range map[string][]string{
-		"ulrl": nil, "ft": {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"},
-		"counter": {"relearn.counter.weight=0.5", "relearn.distill=0.5"},
+		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.reinitialise=true"},
+		"ft": {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"}, "ulrl": nil,
 	} {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()
@@ -47,7 +47,7 @@ func TestMethods(t *testing.T) {
 		if _, unlearned := result.Seconds["unlearn"]; unlearned != (method == "ulrl") || result.OnlyTuned() == unlearned {
 			t.Errorf("%s: seconds of %v", name, result.Seconds)
 		}
-		if named := result.SuspiciousClass != nil; named != (name == "counter") {
+		if named := result.SuspiciousClass != nil; named != (name == "ulrl") {
 			t.Errorf("%s: the suspicious class is %v", name, result.SuspiciousClass)
 		}
 		text, err := os.ReadFile(f.path(name, runstore.FileResult))

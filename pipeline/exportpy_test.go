@@ -69,7 +69,7 @@ func TestExportedModelIsCleaned(t *testing.T) {
 	e := newExporter(t, "torchvision")
 	e.write("nets.py", torchvisionNets)
 	e.export([]string{"nets.py:grey", "-o", "mine.pt", "--shape", "1,12,12"})
-	result, err := Run(context.Background(), e.config("attack.name=none", "model.path="+e.path("mine.pt"), "unlearn.epochs=4", "relearn.epochs=10", "relearn.lr=0.02"), e.env, RunOptions{})
+	result, err := Run(context.Background(), e.config("attack.name=none", "model.path="+e.path("mine.pt"), "unlearn.epochs=4", "relearn.epochs=10", "relearn.lr=0.02", "relearn.distill=0"), e.env, RunOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

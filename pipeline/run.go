@@ -9,7 +9,6 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
-	"ulrl/pipeline/fault"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/report"
@@ -71,7 +70,7 @@ type run struct {
 	clean    *dataset.Set
 	original *torch.Module // becomes the cleaned one
 	layers   []model.Layer
-	head     model.Layer // with relearn.counter
+	head     *model.Layer // with relearn.counter, if the model has one
 	gauge    *gauge
 }
 
@@ -174,14 +173,15 @@ func (r *run) loadModel(s *torch.Scope) error {
 		return err
 	}
 	classes := len(r.clean.Classes)
-	if r.c.Relearn.Counter.Weight > 0 {
-		var ok bool
-		if r.head, ok = model.Head(all, classes); !ok {
-			return fault.Misuse("relearn.counter goes by the model's head, and it has no linear layer with %d outputs: set relearn.counter.weight=0", classes)
-		}
+	if r.layers, err = model.Match(all, r.c.Suspicious.Layers, classes); err != nil || r.c.Relearn.Counter.Weight == 0 {
+		return err
 	}
-	r.layers, err = model.Match(all, r.c.Suspicious.Layers, classes)
-	return err
+	if head, ok := model.Head(all, classes); ok {
+		r.head = &head
+	} else {
+		r.warn(fmt.Sprintf("the model has no linear layer with %d outputs to tell a suspicious class by: it is relearned without relearn.counter", classes))
+	}
+	return nil
 }
 
 // loadedModel is a classifier that has been tried out.
