@@ -145,8 +145,18 @@ func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor, deltas []*torch.Ten
 
 // part is where a trigger's images are among n: from, and how many.
 func (o *opponent) part(trigger, n int) (from, count int) {
-	from = trigger * n / len(o.triggers)
-	return from, (trigger+1)*n/len(o.triggers) - from
+	return slice(trigger, len(o.triggers), n)
+}
+
+// slice is the i-th of so many equal parts of n.
+func slice(i, parts, n int) (from, count int) {
+	from = i * n / parts
+	return from, (i+1)*n/parts - from
+}
+
+// logShare is the logarithm of the suspicious class's share, for each image.
+func (o *opponent) logShare(logits *torch.Tensor) *torch.Tensor {
+	return logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1)
 }
 
 // labelled is, for each trigger, the weight with which its images are taught what
@@ -163,8 +173,7 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor) {
 		leaves[i] = delta.Clone().SetRequiresGrad(true)
 	}
 	logits := o.m.Forward(o.put(s, pixels, leaves).ChannelsLast())
-	led := logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1)
-	o.overOthers(led.Neg(), labels).Backward()
+	o.overOthers(o.logShare(logits).Neg(), labels).Backward()
 	s.NoGrad(func() {
 		for i := range o.triggers {
 			t, slope := &o.triggers[i], leaves[i].Grad()
@@ -202,8 +211,7 @@ func thinned(delta *torch.Tensor, share float64) *torch.Tensor {
 // loss is −log(1 − p) of the suspicious class's share p, over the images of
 // other classes: they may be anything but that.
 func (o *opponent) loss(logits, labels *torch.Tensor) *torch.Tensor {
-	share := logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1).Exp()
-	return o.overOthers(share.Neg().AddScalar(1+1e-6).Log().Neg(), labels)
+	return o.overOthers(o.logShare(logits).Exp().Neg().AddScalar(1+1e-6).Log().Neg(), labels)
 }
 
 // teacher is a copy of a model as it is, in evaluation mode.

@@ -51,15 +51,15 @@ func (o *opponent) best(s *torch.Scope, pixels, labels *torch.Tensor, tried []*t
 	n := labels.Len()
 	var parts, means []*torch.Tensor
 	for i, delta := range tried {
-		from, to := i*n/len(tried), (i+1)*n/len(tried)
-		parts = append(parts, pixels.Narrow(0, from, to-from).Add(delta))
+		from, count := slice(i, len(tried), n)
+		parts = append(parts, pixels.Narrow(0, from, count).Add(delta))
 	}
 	led := o.led(s, s.Cat(0, parts...), labels)
 	others := labels.NeScalar(float64(o.Class)).To(led.DType())
 	for i := range tried {
-		from, to := i*n/len(tried), (i+1)*n/len(tried)
-		sum, count := led.Narrow(0, from, to-from).Sum(), others.Narrow(0, from, to-from).Sum()
-		means = append(means, sum.Div(count.AddScalar(1e-6)).Reshape(1))
+		from, count := slice(i, len(tried), n)
+		sum, of := led.Narrow(0, from, count).Sum(), others.Narrow(0, from, count).Sum()
+		means = append(means, sum.Div(of.AddScalar(1e-6)).Reshape(1))
 	}
 	values := torch.Values[float32](s.Cat(0, means...).To(torch.Float32))
 	best := -1
@@ -75,7 +75,7 @@ func (o *opponent) best(s *torch.Scope, pixels, labels *torch.Tensor, tried []*t
 // that are of it.
 func (o *opponent) led(s *torch.Scope, pixels, labels *torch.Tensor) *torch.Tensor {
 	x := pixels.Clamp(0, 1).Sub(o.mean.In(s)).Div(o.std.In(s)).ChannelsLast()
-	share := o.m.Forward(x).LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1).Exp()
+	share := o.logShare(o.m.Forward(x)).Exp()
 	return share.Mul(labels.NeScalar(float64(o.Class)).To(share.DType()))
 }
 
