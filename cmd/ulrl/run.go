@@ -23,9 +23,10 @@ func newRunCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run -c FILE",
 		Short: "Clean a model: unlearn, find suspicious neurons, relearn",
-		Long: `run loads the model that the config names, unlearns, re-initialises the neurons
-that changed suspiciously, relearns on the clean samples and writes the cleaned
-model, a report and every measurement to the run directory.`,
+		Long: `run loads the model that the config names, unlearns to find the
+suspicious neurons and class, relearns on the clean samples against the
+backdoor, and writes the cleaned model, a report and every measurement to the
+run directory.`,
 		Example: "  ulrl run -c configs/badnets.yaml\n  ulrl run -c mine.yaml --set model.path=mine.pt --json",
 		Args:    noArgs(configByFlag),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -18,7 +18,7 @@ type Epoch struct {
 	Cosine   float64 // relearning: mean over the batches of Σ cos(row, original row)
 	Seconds  float64
 	Batches  []float64 // each batch's cross-entropy before its update
-	Totals   []float64 // relearning: each batch's cross-entropy plus α·Σ cos
+	Totals   []float64 // relearning: each batch's whole loss
 }
 
 // Seen is what a batch of N images gave.
