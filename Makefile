@@ -13,7 +13,7 @@ PACKAGES ?= ./...
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-# One binary of each kind; the Go side finds the library through its rpath.
+# One binary of each kind; the Go side loads the library through its rpath, when it needs it.
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 

@@ -1,12 +1,13 @@
 package torchbridge
 
 // torchbridge.h lies in this folder, not in native/, so that Go sees it change.
-// The library is searched beside the program, in lib/ beside the program's
-// bin/, in build/ below it, and in the checkout's build/ (for go test).
+// Open loads the library (load.c). It is searched beside the program, in lib/
+// beside the program's bin/, in build/ below it, and in the checkout's build/
+// (for go test).
 
 /*
 #cgo CFLAGS: -I${SRCDIR}
-#cgo LDFLAGS: -L${SRCDIR}/../build -ltorchbridge
+#cgo LDFLAGS: -ldl
 #cgo LDFLAGS: -Wl,-rpath,$ORIGIN -Wl,-rpath,$ORIGIN/../lib -Wl,-rpath,$ORIGIN/build -Wl,-rpath,${SRCDIR}/../build
 #include "torchbridge.h"
 */

@@ -2,21 +2,42 @@ package torchbridge
 
 /*
 #include <stdlib.h>
+#include "load.h"
 #include "torchbridge.h"
 */
 import "C"
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"unsafe"
+)
+
+// load brings the library into the process, once.
+var load = sync.OnceValue(func() error {
+	const name = "libtorchbridge.so"
+	path, why := C.CString(name), (*C.char)(C.calloc(1, 1024))
+	defer C.free(unsafe.Pointer(path))
+	defer C.free(unsafe.Pointer(why))
+	if C.tb_load(path, why, 1024) != 0 {
+		return errors.New(C.GoString(why) + ": build it with: make build")
+	}
+	return nil
+})
 
 // Library is the loaded libtorchbridge.so, found to be of the right version.
 type Library struct {
 	onLeak func(what string)
 }
 
-// Open checks that the library that was loaded speaks this package's
-// interface. onLeak (may be nil) is told when a scope was forgotten; it is
+// Open loads libtorchbridge.so, and libtorch with it, and checks that it speaks
+// this package's interface. onLeak (may be nil) is told when a scope was forgotten; it is
 // called from the runtime's cleanup goroutine.
 func Open(onLeak func(what string)) (*Library, error) {
+	if err := load(); err != nil {
+		return nil, err
+	}
 	if got := uint32(C.tb_abi_version()); got != C.TB_ABI_VERSION {
 		return nil, fmt.Errorf("libtorchbridge.so has interface version %d, this program wants %d: rebuild it with: make build", got, C.TB_ABI_VERSION)
 	}

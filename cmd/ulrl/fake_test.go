@@ -10,15 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
 	"ulrl/pipeline"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/fetch"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/runstore"
-	"ulrl/torchbridge"
 )
 
 // asCommand turns the test binary into ulrl over the fake engine, for tests that
@@ -45,7 +42,7 @@ func TestMain(m *testing.M) {
 // fakeEngine stands in for package pipeline. The run's name says how it ends.
 func fakeEngine(step time.Duration) engine {
 	return engine{
-		open: func(logrus.FieldLogger) (*torchbridge.Library, error) { return nil, nil },
+		open: openLibrary,
 		run: func(ctx context.Context, c *config.Config, env environment, _ bool) (*runstore.Result, error) {
 			return fakeRun(ctx, c, env, step)
 		},
