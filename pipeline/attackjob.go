@@ -50,7 +50,8 @@ type AttackResult struct {
 	Seed      uint64            `json:"seed"`
 	Versions  runstore.Versions `json:"versions"`
 	Machine   runstore.Machine  `json:"machine"`
-	Config    string            `json:"config"` // the resolved config, YAML
+	Sandbox   string            `json:"sandbox"` // what confined the process; "" where nothing did
+	Config    string            `json:"config"`  // the resolved config, YAML
 	Command   []string          `json:"command"`
 }
 
@@ -130,7 +131,7 @@ func attackOn(ctx context.Context, c *config.Config, env Env, dev *torch.Device,
 	}
 	result := &AttackResult{
 		Name: c.Attack.Name, Dir: c.Attack.Output, Scores: scores, Control: control, Poisoned: made.Poisoned, Samples: samples,
-		Seconds: seconds, CPU: cpu, PeakBytes: peak, Seed: c.Seed, Versions: versions(env), Machine: machine,
+		Seconds: seconds, CPU: cpu, PeakBytes: peak, Seed: c.Seed, Versions: versions(env), Machine: machine, Sandbox: env.Sandbox,
 		Config: string(text), Command: env.Command,
 	}
 	preview, err := drawPreview(ctx, dev, g)

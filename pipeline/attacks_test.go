@@ -189,6 +189,9 @@ func TestControlMeasuresAModelThatNobodyPoisoned(t *testing.T) {
 func TestExportedImagesHaveTheTrigger(t *testing.T) {
 	f := newFixture(t)
 	c := f.config("attack.trigger.value=255")
+	if err := os.Mkdir(f.path("out"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	result, err := ExportImages(context.Background(), c, f.env, f.path("out"))
 	if err != nil {
 		t.Fatal(err)

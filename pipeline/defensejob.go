@@ -12,24 +12,25 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// ExportDefense writes what BackdoorBench's tools read of a defence: the weights of
-// a cleaned model under the names that the attack's record has. file "" is where
-// those tools look, defense/ulrl/ in the record. It returns the file's name.
-func ExportDefense(ctx context.Context, env Env, cleaned, record, file string) (string, error) {
-	if file == "" {
-		file = filepath.Join(record, "defense", "ulrl", backdoorbench.FileDefense)
-	}
+// DefenseFile is where BackdoorBench's tools look for a defence.
+func DefenseFile(record string) string {
+	return filepath.Join(record, "defense", "ulrl", backdoorbench.FileDefense)
+}
+
+// ExportDefense gives what BackdoorBench's tools read of a defence: the weights of
+// a cleaned model under the names that the attack's record has.
+func ExportDefense(ctx context.Context, env Env, cleaned, record string) ([]byte, error) {
 	r, err := backdoorbench.Read(record)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	from, err := model.ReadFile(cleaned)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	dev, err := env.Lib.Device("cpu", PhysicalCores())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer dev.Close()
 	var text []byte
@@ -41,11 +42,13 @@ func ExportDefense(ctx context.Context, env Env, cleaned, record, file string) (
 		text, err = r.Defense(s, m)
 		return err
 	})
-	if err != nil {
-		return "", err
-	}
+	return text, err
+}
+
+// WriteDefense puts text where file says, and makes the folder.
+func WriteDefense(file string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return "", fault.Misuse("folder of the defence: %w", err)
+		return fault.Misuse("folder of the defence: %w", err)
 	}
-	return file, runstore.WriteFileAtomic(file, text, 0o644)
+	return runstore.WriteFileAtomic(file, text, 0o644)
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 
 	"ulrl/pipeline/attack"
 	"ulrl/pipeline/config"
@@ -11,12 +12,11 @@ import (
 
 // ExportResult is what ExportImages wrote.
 type ExportResult struct {
-	Directory string `json:"directory"`
-	Images    int    `json:"images"`
+	Images int `json:"images"`
 }
 
-// ExportImages writes the test set with c's trigger on every image to a folder,
-// dir/<true class>/<index>.png.
+// ExportImages writes the test set with c's trigger on every image to the empty
+// folder dir, as dir/<true class>/<index>.png.
 func ExportImages(ctx context.Context, c *config.Config, env Env, dir string) (*ExportResult, error) {
 	if !c.Attack.Makes() {
 		return nil, fault.Misuse("attack.name is %s: there is no trigger to put on images", c.Attack.Name)
@@ -42,5 +42,8 @@ func ExportImages(ctx context.Context, c *config.Config, env Env, dir string) (*
 	if err := attack.Apply(ctx, dev, trigger, d.test, nil, d.normalise); err != nil {
 		return nil, explain(err)
 	}
-	return &ExportResult{dir, d.test.Len()}, dataset.WriteFolder(ctx, d.test, dir)
+	if err := dataset.FillFolder(ctx, d.test, dir); err != nil {
+		return nil, fmt.Errorf("write the images: %w", err)
+	}
+	return &ExportResult{d.test.Len()}, nil
 }

@@ -63,7 +63,7 @@ func colourImages(t *testing.T, dir string, n int) {
 				set.Labels = append(set.Labels, int64(class))
 			}
 		}
-		if err := dataset.WriteFolder(context.Background(), set, filepath.Join(dir, split)); err != nil {
+		if err := runstore.NewFolder(filepath.Join(dir, split), func(at string) error { return dataset.FillFolder(context.Background(), set, at) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,12 +86,21 @@ func (f *fixture) logits(s *torch.Scope, path string, x *torch.Tensor) ([]float3
 	return out, s.Err()
 }
 
+// imports is Import into the folder that it is for.
+func (f *fixture) imports(record string, o ImportOptions) (result *ImportResult, err error) {
+	err = runstore.NewFolder(ImportFolder(record, o), func(partial string) (err error) {
+		result, err = Import(context.Background(), f.env, record, o, partial)
+		return err
+	})
+	return result, err
+}
+
 // A record goes in, is cleaned, and comes out as BackdoorBench reads it.
 func TestRecordRoundTrip(t *testing.T) {
 	f := newFixture(t)
 	record, original := f.record("module.")
 	ctx := context.Background()
-	result, err := Import(ctx, f.env, record, ImportOptions{Dir: f.path("imported"), Data: f.path("colour")})
+	result, err := f.imports(record, ImportOptions{Dir: f.path("imported"), Data: f.path("colour")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,9 +134,16 @@ func TestRecordRoundTrip(t *testing.T) {
 		t.Errorf("before %+v, after %+v", run.Before, run.After)
 	}
 	cleaned := f.path("run", runstore.FileCleaned)
-	file, err := ExportDefense(ctx, f.env, cleaned, record, "")
-	if err != nil || file != filepath.Join(record, "defense", "ulrl", "defense_result.pt") {
-		t.Fatal(file, err)
+	text, err := ExportDefense(ctx, f.env, cleaned, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(record, "defense", "ulrl", "defense_result.pt")
+	if DefenseFile(record) != file {
+		t.Error(DefenseFile(record))
+	}
+	if err := WriteDefense(file, text); err != nil {
+		t.Fatal(err)
 	}
 	program := `
 import sys, torch
@@ -148,13 +164,13 @@ assert not torch.equal(got["model"]["linear.weight"], attack["model"]["module.li
 	if err := os.RemoveAll(filepath.Join(record, "bd_test_dataset")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ExportDefense(ctx, f.env, cleaned, record, f.path("again.pt")); err != nil {
+	if _, err := ExportDefense(ctx, f.env, cleaned, record); err != nil {
 		t.Error(err)
 	}
-	if _, err := Import(ctx, f.env, record, ImportOptions{Dir: f.path("imported")}); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if _, err := f.imports(record, ImportOptions{Dir: f.path("imported")}); err == nil || !strings.Contains(err.Error(), "is not empty") {
 		t.Error(err)
 	}
-	if _, err := ExportDefense(ctx, f.env, f.save("other.pt", linearClassifier), record, ""); err == nil || !strings.Contains(err.Error(), "was not cleaned from this record") {
+	if _, err := ExportDefense(ctx, f.env, f.save("other.pt", linearClassifier), record); err == nil || !strings.Contains(err.Error(), "was not cleaned from this record") {
 		t.Error(err)
 	}
 }
@@ -245,8 +261,8 @@ func TestBadRecords(t *testing.T) {
 			if err := c.harm(); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Import(context.Background(), f.env, record, ImportOptions{Dir: f.path("out", "model")})
-			if err == nil || !fault.IsMisuse(err) || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), ".import-") {
+			_, err := f.imports(record, ImportOptions{Dir: f.path("out", "model")})
+			if err == nil || !fault.IsMisuse(err) || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), ".partial-") {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 			if left, _ := os.ReadDir(f.path("out")); len(left) != 0 {
@@ -267,7 +283,7 @@ func TestBadRecords(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(images, "1", "notes.txt"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	result, err := Import(context.Background(), f.env, record, ImportOptions{Dir: f.path("out", "model")})
+	result, err := f.imports(record, ImportOptions{Dir: f.path("out", "model")})
 	if err != nil || len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "bd_test_dataset/1/notes.txt") {
 		t.Errorf("%+v, %v", result, err)
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -41,8 +40,6 @@ type ImportOptions struct {
 type ImportResult struct {
 	Record    string   `json:"record"`
 	SHA256    string   `json:"sha256"` // of attack_result.pt
-	Directory string   `json:"-"`
-	Config    string   `json:"-"` // what to run
 	Network   string   `json:"network"`
 	Classes   int      `json:"classes"`
 	DataSet   string   `json:"data_set"`
@@ -52,19 +49,21 @@ type ImportResult struct {
 	Warnings  []string `json:"warnings"`
 }
 
-// Import turns a BackdoorBench record into a folder for Run: the model as
-// TorchScript, the triggered test images, a config. The folder appears whole or
-// not at all; it must not be there yet.
-func Import(ctx context.Context, env Env, record string, o ImportOptions) (*ImportResult, error) {
-	name := configName(filepath.Base(filepath.Clean(record)))
-	if o.Dir == "" {
-		o.Dir = filepath.Join("models", name)
+// ImportFolder is where an import of record goes.
+func ImportFolder(record string, o ImportOptions) string {
+	if o.Dir != "" {
+		return o.Dir
 	}
-	if _, err := os.Stat(o.Dir); err == nil {
-		return nil, fault.Misuse("%s is there already: choose another folder with --out, or remove it", o.Dir)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Misuse("folder of the import: %w", err)
-	}
+	return filepath.Join("models", importName(record))
+}
+
+func importName(record string) string { return configName(filepath.Base(filepath.Clean(record))) }
+
+// Import turns a BackdoorBench record into what Run needs, in the empty folder
+// partial, which is to become ImportFolder: the model as TorchScript, the triggered
+// test images, a config.
+func Import(ctx context.Context, env Env, record string, o ImportOptions, partial string) (*ImportResult, error) {
+	o.Dir = ImportFolder(record, o)
 	r, err := backdoorbench.Read(record)
 	if err != nil {
 		return nil, err
@@ -72,21 +71,9 @@ func Import(ctx context.Context, env Env, record string, o ImportOptions) (*Impo
 	if err := r.FindImages(ctx); err != nil {
 		return nil, err
 	}
-	above := filepath.Dir(filepath.Clean(o.Dir))
-	if err := os.MkdirAll(above, 0o755); err != nil {
-		return nil, fault.Misuse("folder of the import: %w", err)
-	}
-	partial, err := os.MkdirTemp(above, ".import-")
-	if err != nil {
-		return nil, fault.Misuse("folder of the import: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(partial) }() // nothing is there once it was renamed
-	im := &importing{env: env, r: r, o: o, name: name, partial: partial}
+	im := &importing{env: env, r: r, o: o, name: importName(record), partial: partial}
 	if err := im.write(ctx); err != nil {
 		return nil, err
-	}
-	if err := errors.Join(os.Chmod(partial, 0o755), os.Rename(partial, o.Dir)); err != nil {
-		return nil, fmt.Errorf("write the import to %s: %w", o.Dir, err)
 	}
 	for _, w := range im.result.Warnings {
 		env.Log.Warn(w)
@@ -109,7 +96,7 @@ func (im *importing) write(ctx context.Context) error {
 		return err
 	}
 	im.result = &ImportResult{
-		Record: im.r.Dir, SHA256: sum, Directory: im.o.Dir, Config: filepath.Join(im.o.Dir, FileImportConfig),
+		Record: im.r.Dir, SHA256: sum,
 		Network: im.r.Network, Classes: im.r.Classes, DataSet: im.r.DataSet, Size: []int{im.r.H, im.r.W, im.r.C},
 		Triggered: len(im.r.Triggered), Target: usualTarget(im.r), Warnings: append([]string{}, im.r.Warnings...),
 	}

@@ -23,6 +23,7 @@ type Env struct {
 	Progress progress.Sink
 	Version  string   // of ulrl
 	Command  []string // as typed
+	Sandbox  string   // what confines this process; "": nothing does
 }
 
 // openDevice opens the device that a config names.

@@ -357,7 +357,7 @@ func newResult(c *config.Config, env Env, dev *torch.Device, file *model.File) (
 		return nil, err
 	}
 	return &runstore.Result{
-		Name: c.Name, Method: c.Defense.Method, Seed: c.Seed, Versions: versions(env), Machine: machine,
+		Name: c.Name, Method: c.Defense.Method, Seed: c.Seed, Versions: versions(env), Machine: machine, Sandbox: env.Sandbox,
 		Inputs: map[string]runstore.Input{
 			"model":  {Path: file.Path, SHA256: file.SHA256},
 			"config": {Path: runstore.FileConfig, SHA256: c.Hash()},

@@ -28,6 +28,9 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Reason }
 
+// Details is Detail.
+func (e *Error) Details() string { return e.Detail }
+
 // IsMemory reports whether err says that memory ran out.
 func IsMemory(err error) bool {
 	var e *Error

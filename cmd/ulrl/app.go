@@ -24,12 +24,15 @@ type app struct {
 	console *console  // stderr: logs, bars, errors
 	environ []string  // as os.Environ gives it
 	engine  engine
+	confine func(confinement, engine) engine // nil: models run in this process
 
 	args    []string // as typed, without the program's name
 	started bool     // a command's own work has begun
 	logging logOptions
 	json    bool
 	log     *logrus.Logger
+
+	confined confinement
 }
 
 // newApp makes an app that writes results to stdout, all else to stderr.
@@ -75,21 +78,37 @@ func (a *app) layers(o layerOptions) config.Options {
 	return config.Options{Profile: o.Profile, Sets: o.Sets, Env: a.environ}
 }
 
-// torch opens the C library and gathers what package pipeline needs. The
-// tracker is closed before anything is printed.
+// job gathers what a command that runs models needs of package pipeline: the
+// engine, in a process of its own unless the model is trusted. The tracker is
+// closed before anything is printed.
+func (a *app) job() (engine, environment, *tracker, error) {
+	if a.confine == nil || a.confined.Trust {
+		env, t, err := a.torch()
+		return a.engine, env, t, err
+	}
+	env, t := a.env()
+	return a.confine(a.confined, a.engine), env, t, nil
+}
+
+// torch opens the C library in this process.
 func (a *app) torch() (environment, *tracker, error) {
 	lib, err := a.engine.open(a.log)
 	if err != nil {
 		return environment{}, nil, err
 	}
+	env, t := a.env()
+	env.Lib = lib
+	return env, t, nil
+}
+
+func (a *app) env() (environment, *tracker) {
 	t := a.tracker()
 	return environment{
-		Lib:      lib,
 		Log:      a.log,
 		Progress: t,
 		Version:  buildVersion().String(),
 		Command:  append([]string{"ulrl"}, a.args...),
-	}, t, nil
+	}, t
 }
 
 // show prints a result: value as JSON with --json, else what render writes.

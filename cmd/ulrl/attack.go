@@ -10,6 +10,7 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/runstore"
 )
 
 type attackOptions struct {
@@ -34,6 +35,7 @@ writes it to attack.output, where "ulrl run" with the same config finds it.`,
 	cmd.Flags().BoolVar(&o.Force, "force", false, "replace the model that is in attack.output")
 	cmd.Flags().BoolVar(&o.Control, "control", false, "measure the trigger on a clean model too, where it must do nothing")
 	cmd.Flags().BoolVar(&o.Resume, "resume", false, "go on with a training that was interrupted, after its last whole epoch")
+	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	cmd.AddCommand(newExportImagesCommand(a))
 	return cmd
@@ -58,6 +60,7 @@ DIR/<true class>/<index>.png. Those of the target class are there too; ASR does 
 		},
 	}
 	o.register(cmd)
+	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
@@ -67,18 +70,28 @@ func runExportImages(ctx context.Context, a *app, o configOptions, dir string) e
 	if err != nil {
 		return err
 	}
-	env, progress, err := a.torch()
+	engine, env, progress, err := a.job()
 	if err != nil {
 		return err
 	}
 	defer progress.End()
-	result, err := a.engine.export(ctx, c, env, dir)
+	var result *exportResult
+	err = runstore.NewFolder(dir, func(partial string) (err error) {
+		result, err = engine.export(ctx, c, env, partial)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	return a.show(result, func(w io.Writer) {
-		fmt.Fprintf(w, "%d images with the trigger of %s in %s\n", result.Images, c.Attack.Name, printable(result.Directory))
+	return a.show(exportReport{dir, result}, func(w io.Writer) {
+		fmt.Fprintf(w, "%d images with the trigger of %s in %s\n", result.Images, c.Attack.Name, printable(dir))
 	})
+}
+
+// exportReport is an export's result and where its images lie.
+type exportReport struct {
+	Directory string `json:"directory"`
+	*exportResult
 }
 
 // attackReport is an attack's result and where its model lies.
@@ -92,12 +105,12 @@ func runAttack(ctx context.Context, a *app, o attackOptions) error {
 	if err != nil {
 		return err
 	}
-	env, progress, err := a.torch()
+	engine, env, progress, err := a.job()
 	if err != nil {
 		return err
 	}
 	defer progress.End()
-	result, err := a.engine.attack(ctx, c, env, o.makeOptions)
+	result, err := engine.attack(ctx, c, env, o.makeOptions)
 	if err != nil {
 		return err
 	}

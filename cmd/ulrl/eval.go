@@ -25,6 +25,7 @@ the config names; without MODEL, the model that the config names.`,
 		ValidArgsFunction: completeModel,
 	}
 	o.register(cmd)
+	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
@@ -52,12 +53,12 @@ func runEval(ctx context.Context, a *app, o configOptions, args []string) error 
 	if len(args) > 0 {
 		model = args[0]
 	}
-	env, progress, err := a.torch()
+	engine, env, progress, err := a.job()
 	if err != nil {
 		return err
 	}
 	defer progress.End()
-	result, err := a.engine.eval(ctx, c, env, model)
+	result, err := engine.eval(ctx, c, env, model)
 	if err != nil {
 		return err
 	}

@@ -132,8 +132,8 @@ func fakeAttack(_ context.Context, c *config.Config, _ environment, _ makeOption
 	return &attackResult{Dir: c.Attack.Output, Scores: fakeResult("").Before, Seconds: 128}, nil
 }
 
-func fakeExport(_ context.Context, _ *config.Config, _ environment, dir string) (*exportResult, error) {
-	return &exportResult{Directory: dir, Images: 10000}, nil
+func fakeExport(context.Context, *config.Config, environment, string) (*exportResult, error) {
+	return &exportResult{Images: 10000}, nil
 }
 
 func fakeEval(_ context.Context, c *config.Config, _ environment, model string) (*evalResult, error) {

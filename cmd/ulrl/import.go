@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"ulrl/pipeline"
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/runstore"
 )
 
 func newImportCommand(a *app) *cobra.Command {
@@ -36,24 +40,33 @@ and a config.yaml for "ulrl run". The clean data set must be there already.`,
 	cmd.Flags().StringVar(&o.Data, "data", "", "`FOLDER` of the clean data set; else data/ and its name")
 	_ = cmd.MarkFlagDirname("out") // these fail only for a flag that is not there
 	_ = cmd.MarkFlagDirname("data")
+	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
 
 func runImport(ctx context.Context, a *app, o importOptions, record string) error {
-	env, progress, err := a.torch()
+	engine, env, progress, err := a.job()
 	if err != nil {
 		return err
 	}
 	defer progress.End()
-	result, err := a.engine.imports(ctx, env, record, o)
+	dir := pipeline.ImportFolder(record, o)
+	if _, err := os.Stat(dir); err == nil {
+		return fault.Misuse("%s is there already: choose another folder with --out, or remove it", dir)
+	}
+	var result *importResult
+	err = runstore.NewFolder(dir, func(partial string) (err error) {
+		result, err = engine.imports(ctx, env, record, o, partial)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	return a.show(result, func(w io.Writer) {
 		fmt.Fprintf(w, "%s, %d classes of %s, %s triggered test images\n\nFiles\n  %s  what was found; clean it with: ulrl run -c %s\n",
 			printable(result.Network), result.Classes, printable(result.DataSet), grouped(int64(result.Triggered)),
-			printable(result.Directory), printable(result.Config))
+			printable(dir), printable(filepath.Join(dir, pipeline.FileImportConfig)))
 	})
 }
 
@@ -81,21 +94,28 @@ func newExportBackdoorBenchCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&record, "record", "", "`FOLDER` of the record that the model was imported from")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE`; else defense/ulrl/defense_result.pt in the record")
 	_ = cmd.MarkFlagDirname("record") // fails only for a flag that is not there
+	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
 
 func runExportBackdoorBench(ctx context.Context, a *app, model, record, output string) error {
-	env, progress, err := a.torch()
+	engine, env, progress, err := a.job()
 	if err != nil {
 		return err
 	}
 	defer progress.End()
-	file, err := a.engine.defense(ctx, env, model, record, output)
+	text, err := engine.defense(ctx, env, model, record)
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]string{"file": file}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", printable(file)) })
+	if output == "" {
+		output = pipeline.DefenseFile(record)
+	}
+	if err := pipeline.WriteDefense(output, text); err != nil {
+		return err
+	}
+	return a.show(map[string]string{"file": output}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", printable(output)) })
 }
 
 // newGroup is a command that only has others below it.

@@ -41,6 +41,7 @@ A TorchScript file is a program: loading it runs code of whoever made it.`,
 	}
 	cmd.Flags().IntSliceVar(&o.Input, "input", nil, "image `SHAPE`: channels,height,width")
 	cmd.Flags().IntVar(&o.Classes, "classes", 0, "`NUMBER` of classes, which tells the head")
+	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
@@ -60,12 +61,12 @@ func runInspect(ctx context.Context, a *app, o inspectOptions, path string) erro
 	if err := o.check(); err != nil {
 		return err
 	}
-	env, progress, err := a.torch()
+	engine, env, progress, err := a.job()
 	if err != nil {
 		return err
 	}
 	defer progress.End()
-	found, err := a.engine.inspect(ctx, path, env, o)
+	found, err := engine.inspect(ctx, path, env, o)
 	if err != nil {
 		return err
 	}

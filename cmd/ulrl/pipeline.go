@@ -10,6 +10,7 @@ import (
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fetch"
 	"ulrl/pipeline/runstore"
+	"ulrl/pipeline/worker"
 	"ulrl/torchbridge"
 )
 
@@ -37,11 +38,11 @@ type engine struct {
 	open    func(log logrus.FieldLogger) (*torchbridge.Library, error)
 	run     func(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error)
 	attack  func(ctx context.Context, c *config.Config, env environment, o makeOptions) (*attackResult, error)
-	export  func(ctx context.Context, c *config.Config, env environment, dir string) (*exportResult, error)
+	export  func(ctx context.Context, c *config.Config, env environment, partial string) (*exportResult, error)
 	eval    func(ctx context.Context, c *config.Config, env environment, model string) (*evalResult, error)
 	inspect func(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error)
-	imports func(ctx context.Context, env environment, record string, o importOptions) (*importResult, error)
-	defense func(ctx context.Context, env environment, model, record, file string) (string, error)
+	imports func(ctx context.Context, env environment, record string, o importOptions, partial string) (*importResult, error)
+	defense func(ctx context.Context, env environment, model, record string) ([]byte, error)
 	doctor  func(ctx context.Context, env environment, c *config.Config) (*diagnosis, error)
 	data    func(ctx context.Context, c *config.Config, o dataOptions) (*dataInfo, error)
 	fetch   func(ctx context.Context, set fetch.Set, o fetch.Options) (*fetch.Result, error)
@@ -74,9 +75,9 @@ func openLibrary(log logrus.FieldLogger) (*torchbridge.Library, error) {
 
 // torchDetail is all that libtorch said of an error, for the debug log.
 func torchDetail(err error) string {
-	var t *torchbridge.Error
-	if errors.As(err, &t) {
-		return t.Detail
+	var d worker.Detailed
+	if errors.As(err, &d) {
+		return d.Details()
 	}
 	return ""
 }

@@ -35,6 +35,7 @@ run directory.`,
 	}
 	o.register(cmd)
 	cmd.Flags().BoolVar(&o.Force, "force", false, "replace the run that is in the run directory")
+	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
@@ -72,12 +73,12 @@ func runRun(ctx context.Context, a *app, o runOptions) error {
 }
 
 func runPipeline(ctx context.Context, a *app, c *config.Config, force bool) (*runReport, error) {
-	env, progress, err := a.torch()
+	engine, env, progress, err := a.job()
 	if err != nil {
 		return nil, err
 	}
 	defer progress.End()
-	result, err := a.engine.run(ctx, c, env, force)
+	result, err := engine.run(ctx, c, env, force)
 	report := &runReport{Directory: c.Output, Result: result}
 	if err != nil && result != nil {
 		err = &reported{fmt.Errorf("%w; %s keeps what was done", err, c.Output), report}

@@ -110,6 +110,7 @@ func TestRunIsInterrupted(t *testing.T) {
 }
 
 func TestOtherCommands(t *testing.T) {
+	t.Chdir(t.TempDir())
 	for _, c := range []struct {
 		args string
 		want []string

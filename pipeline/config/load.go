@@ -38,6 +38,12 @@ func Default(opt Options) (*Config, error) {
 	return open(source{path: baseName, builtin: true}, opt).Load()
 }
 
+// Parse reads a config that lies in no file, such as YAML gives; name is how
+// messages call it.
+func Parse(name, text string) (*Config, error) {
+	return open(source{path: name, text: text + "\n"}, Options{}).Load()
+}
+
 // Layers are a config and what lies above it, read but not yet laid over each
 // other: to load one with many different sets, its files need be read but once.
 type Layers struct {

@@ -23,6 +23,7 @@ const (
 type source struct {
 	path    string // of a built-in one, its name in configs.FS
 	builtin bool
+	text    string // what it says, where it lies in no file
 }
 
 // String is how messages name the file.
@@ -45,7 +46,10 @@ func (s source) same(t source) bool {
 
 // read is the file's bytes; a problem is reported in one line.
 func (s source) read() ([]byte, error) {
-	if s.builtin {
+	switch {
+	case s.text != "":
+		return []byte(s.text), nil
+	case s.builtin:
 		return configs.FS.ReadFile(s.path)
 	}
 	f, err := os.Open(s.path)

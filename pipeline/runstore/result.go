@@ -44,13 +44,15 @@ type Result struct {
 	Seconds  map[string]float64 `json:"seconds"`
 	Versions Versions           `json:"versions"`
 	Machine  Machine            `json:"machine"`
-	Seed     uint64             `json:"seed"`
-	Inputs   map[string]Input   `json:"inputs"` // "model", "config"
-	Clean    Clean              `json:"clean"`
-	Warnings []string           `json:"warnings"`
-	Started  string             `json:"started"` // RFC 3339
-	Command  []string           `json:"command"`
-	Files    map[string]string  `json:"files"` // what → name in the run directory
+	// Sandbox is what confined the process that ran the model; "" where nothing did.
+	Sandbox  string            `json:"sandbox"`
+	Seed     uint64            `json:"seed"`
+	Inputs   map[string]Input  `json:"inputs"` // "model", "config"
+	Clean    Clean             `json:"clean"`
+	Warnings []string          `json:"warnings"`
+	Started  string            `json:"started"` // RFC 3339
+	Command  []string          `json:"command"`
+	Files    map[string]string `json:"files"` // what → name in the run directory
 }
 
 // OnlyTuned says that the method looks for no neurons.

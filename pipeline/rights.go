@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/memory"
+	"ulrl/pipeline/model"
+	"ulrl/pipeline/sandbox"
+)
+
+// maxWritten bounds a file that a confined job writes.
+const maxWritten = 16 << 30
+
+// Rights are what a confined job of c's may read, all that the config names, and
+// in which folders it may write.
+func Rights(c *config.Config, write ...string) sandbox.Rights {
+	d, a := c.Data, c.Attack
+	read := []string{d.Dir, c.ModelPath(), a.Output, a.Images, a.CleanModel.Dir, a.Blended.Pattern, a.LF.Pattern, a.Trigger.Pattern, a.Trigger.Mask}
+	for _, file := range []string{d.Train, d.TrainLabels, d.Test, d.TestLabels} {
+		if file != "" && file != config.NoTestSet {
+			read = append(read, file, filepath.Dir(file)) // labels may lie beside
+		}
+	}
+	r := FileRights(read, write...)
+	if r.GPU = strings.HasPrefix(c.Device, "cuda") || c.Device == "auto" && hasGPU(); r.GPU {
+		r.Memory = 0 // CUDA maps far more than it takes
+	}
+	return r
+}
+
+// FileRights are those of a job that reads files and folders and writes below others.
+func FileRights(read []string, write ...string) sandbox.Rights {
+	r := sandbox.Rights{Write: write, File: maxWritten}
+	if have, err := memory.Available(); err == nil {
+		r.Memory = have
+	}
+	for _, path := range read {
+		if path == "" {
+			continue
+		}
+		r.Read = append(r.Read, path)
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			r.Read = append(r.Read, sandbox.Links(path)...)
+		}
+	}
+	return r
+}
+
+func hasGPU() bool {
+	_, err := os.Stat("/dev/nvidiactl")
+	return err == nil
+}
+
+// Confine restricts this process to r and to the libraries that it has loaded,
+// and says by what.
+func Confine(r sandbox.Rights) (string, error) {
+	libraries, err := sandbox.Libraries()
+	if err != nil {
+		return "", err
+	}
+	r.Read = append(r.Read, libraries...)
+	by := sandbox.Supported().String() // which cannot be asked afterwards
+	return by, sandbox.Confine(r)
+}
+
+// CheckModel looks at a model file from outside, without running any of it.
+func CheckModel(path string) error {
+	_, err := model.ReadFile(path)
+	return err
+}

@@ -1,0 +1,40 @@
+package runstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"ulrl/pipeline/fault"
+)
+
+// NewFolder makes the folder dir, which must not be there or be empty, with what
+// fill puts into it. It appears whole or not at all; after an error nothing is left.
+func NewFolder(dir string, fill func(partial string) error) error {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return fault.Misuse("%s is not empty: choose another folder, or remove it", dir)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Misuse("make the folder %s: %w", dir, cause(err))
+	}
+	above := filepath.Dir(filepath.Clean(dir))
+	if err := os.MkdirAll(above, 0o755); err != nil {
+		return fault.Misuse("make the folder %s: %w", dir, cause(err))
+	}
+	partial, err := os.MkdirTemp(above, ".partial-")
+	if err != nil {
+		return fault.Misuse("make the folder %s: %w", dir, cause(err))
+	}
+	defer func() { _ = os.RemoveAll(partial) }() // nothing is there once it was renamed
+	if err := fill(partial); err != nil {
+		return err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty; Go renames over no folder
+		return fmt.Errorf("make the folder %s: %w", dir, cause(err))
+	}
+	if err := errors.Join(os.Chmod(partial, 0o755), os.Rename(partial, dir)); err != nil {
+		return fmt.Errorf("make the folder %s: %w", dir, cause(err))
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package runstore
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ulrl/pipeline/fault"
+)
+
+func TestAFolderAppearsWholeOrNotAtAll(t *testing.T) {
+	above := t.TempDir()
+	dir := filepath.Join(above, "a", "b")
+	fill := func(partial string) error { return os.WriteFile(filepath.Join(partial, "x"), nil, 0o644) }
+	broken := errors.New("broken")
+	err := NewFolder(dir, func(partial string) error { return errors.Join(fill(partial), broken) })
+	if left, _ := os.ReadDir(filepath.Dir(dir)); !errors.Is(err, broken) || len(left) != 0 {
+		t.Errorf("%v left %v", err, left)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := NewFolder(dir, fill); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+		t.Error(info, err)
+	}
+	if err := NewFolder(dir, fill); !fault.IsMisuse(err) {
+		t.Errorf("over a folder that is full: %v", err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(dir)); len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+}

@@ -1,0 +1,108 @@
+package sandbox
+
+import (
+	"os"
+
+	seccomp "github.com/elastic/go-seccomp-bpf"
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/sys/unix"
+)
+
+// allowed are the system calls of a process that computes with files: those of
+// Go's runtime, of libtorch on a CPU, and of reading and writing files, where
+// Landlock says which. Programs, sockets and other processes are not among them.
+var allowed = []string{
+	// files
+	"read", "readv", "pread64", "write", "writev", "pwrite64", "lseek", "close", "open", "openat",
+	"stat", "lstat", "fstat", "newfstatat", "fstatat64", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
+	"getdents64", "readlink", "readlinkat", "fsync", "fdatasync", "ftruncate", "fallocate", "fadvise64", "flock", "fcntl",
+	"dup", "dup2", "dup3", "pipe", "pipe2", "poll", "ppoll", "select", "pselect6",
+	"epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2",
+	"mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2", "umask", "getcwd",
+	// memory
+	"mmap", "munmap", "mprotect", "mremap", "madvise", "mincore", "brk", "membarrier", "mbind", "get_mempolicy", "set_mempolicy",
+	// threads, signals, time
+	"futex", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid", "exit", "exit_group", "restart_syscall",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack",
+	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_getscheduler",
+	"sched_get_priority_max", "sched_get_priority_min", "getcpu", "getpriority",
+	"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "times",
+	// who and where
+	"getpid", "getppid", "getpgrp", "getuid", "geteuid", "getgid", "getegid", "getrandom", "uname", "sysinfo", "getrusage",
+	"getrlimit", "arch_prctl",
+}
+
+// allowedGPU are what CUDA needs beside them.
+var allowedGPU = []string{
+	"ioctl", "memfd_create", "mlock", "munlock", "mlock2", "socket", "socketpair", "connect", "sendmsg", "recvmsg", "sendto", "recvfrom", "bind",
+	"getsockname", "getsockopt", "setsockopt", "prlimit64", "sched_setscheduler", "getpgid", "geteuid", "process_mrelease",
+}
+
+// deadly end the process at once: nothing that computes makes them, so that
+// whatever does is an attack, and the user shall know.
+var deadly = []string{
+	"execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd",
+	"mount", "umount2", "pivot_root", "chroot", "setns", "unshare", "open_by_handle_at",
+	"bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "keyctl", "add_key", "request_key",
+	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
+	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "capset",
+}
+
+// conditional are allowed with these arguments alone.
+func conditional() []seccomp.NameWithConditions {
+	equal := func(argument uint32, value int) seccomp.Condition {
+		return seccomp.Condition{Argument: argument, Operation: seccomp.Equal, Value: uint64(value)}
+	}
+	on := func(name string, conditions ...seccomp.Condition) seccomp.NameWithConditions {
+		return seccomp.NameWithConditions{Name: name, Conditions: conditions}
+	}
+	return []seccomp.NameWithConditions{
+		on("clone", seccomp.Condition{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}),
+		on("tgkill", equal(0, os.Getpid())), // Go interrupts its own threads so
+		on("kill", equal(1, 0)),             // is a process there?
+		on("kill", equal(0, os.Getpid())),   // abort, and what Go does of a fault
+		on("prctl", equal(0, unix.PR_SET_NAME)),
+		on("prctl", equal(0, unix.PR_SET_VMA)),
+		on("prlimit64", equal(0, 0), equal(2, 0)), // to read its own
+	}
+}
+
+// filter lets the system calls of this package's lists through, for all threads.
+func filter(gpu bool) error {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		return err
+	}
+	known := func(lists ...[]string) []string {
+		seen := map[string]bool{}
+		var out []string
+		for _, list := range lists {
+			for _, name := range list {
+				if _, has := info.SyscallNames[name]; has && !seen[name] {
+					seen[name] = true
+					out = append(out, name)
+				}
+			}
+		}
+		return out
+	}
+	names, conditions := known(allowed), conditional()
+	if gpu {
+		names = known(allowed, allowedGPU)
+		conditions = conditions[:len(conditions)-1] // prlimit64 is allowed as a whole
+	}
+	return seccomp.LoadFilter(seccomp.Filter{
+		NoNewPrivs: true,
+		Flag:       seccomp.FilterFlagTSync,
+		Policy: seccomp.Policy{
+			DefaultAction: seccomp.ActionErrno, // EPERM
+			Syscalls: []seccomp.SyscallGroup{
+				{Names: names, NamesWithCondtions: conditions, Action: seccomp.ActionAllow},
+				{Names: known(deadly), Action: seccomp.ActionKillProcess},
+				// Its arguments lie in memory, where no filter sees them; without
+				// it the C library starts threads with clone.
+				{Names: known([]string{"clone3"}), Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)},
+			},
+		},
+	})
+}

@@ -1,0 +1,228 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// deed is something that a confined process tries; its error is what the kernel says.
+type deed struct {
+	name string
+	do   func(dir string) error
+	want error // of several, errors.Is decides; nil: it may
+}
+
+// asConfined is set for the test binary to confine itself to the folder that it
+// names and to report what became of the deed that asDeed names.
+const (
+	asConfined = "TEST_CONFINED_IN"
+	asDeed     = "TEST_DEED"
+)
+
+func deeds() []deed {
+	open := func(dir string, parts ...string) error {
+		f, err := os.Open(filepath.Join(append([]string{dir}, parts...)...))
+		if err == nil {
+			err = f.Close()
+		}
+		return err
+	}
+	return []deed{
+		{"write where it may", func(dir string) error {
+			path := filepath.Join(dir, "out", "a")
+			return errors.Join(os.WriteFile(path, []byte("x"), 0o644), os.Rename(path, path+"b"), os.Mkdir(path, 0o755), os.Remove(path), os.Remove(path+"b"))
+		}, nil},
+		{"read where it may", func(dir string) error { return open(dir, "in", "file") }, nil},
+		{"start threads and compute", func(string) error {
+			done := make(chan []byte)
+			for range 20 {
+				go func() { done <- bytes.Repeat([]byte("x"), 1<<20) }()
+			}
+			for range 20 {
+				<-done
+			}
+			return nil
+		}, nil},
+		{"is there a process", func(string) error { return syscall.Kill(os.Getpid(), 0) }, nil},
+		{"read elsewhere", func(dir string) error { return open(dir, "secret") }, fs.ErrPermission},
+		{"list elsewhere", func(dir string) error { _, err := os.ReadDir(dir); return err }, fs.ErrPermission},
+		{"read through a link", func(dir string) error { return open(dir, "in", "link") }, fs.ErrPermission},
+		{"read the environment of another", func(string) error { return open("/proc", "1", "environ") }, fs.ErrPermission},
+		{"read the memory of its parent", func(string) error {
+			f, err := os.OpenFile("/proc/"+os.Getenv("TEST_PARENT")+"/mem", os.O_RDWR, 0)
+			if err == nil {
+				err = f.Close()
+			}
+			return err
+		}, fs.ErrPermission},
+		{"write where it may read", func(dir string) error { return os.WriteFile(filepath.Join(dir, "in", "new"), nil, 0o644) }, fs.ErrPermission},
+		{"write elsewhere", func(dir string) error { return os.WriteFile(filepath.Join(dir, "secret"), nil, 0o644) }, fs.ErrPermission},
+		{"cut a file elsewhere", func(dir string) error { return os.Truncate(filepath.Join(dir, "secret"), 0) }, fs.ErrPermission},
+		{"move a file out", func(dir string) error {
+			path := filepath.Join(dir, "out", "x")
+			return errors.Join(os.WriteFile(path, nil, 0o644), os.Rename(path, filepath.Join(dir, "x")))
+		}, fs.ErrPermission},
+		{"make a link", func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "out", "l")) }, fs.ErrPermission},
+		{"make a pipe", func(dir string) error { return unix.Mkfifo(filepath.Join(dir, "out", "p"), 0o600) }, fs.ErrPermission},
+		{"set the mode of a program", func(dir string) error { return os.Chmod(filepath.Join(dir, "secret"), 0o4755) }, fs.ErrPermission}, // Landlock says nothing of it
+		{"connect", func(string) error { _, err := net.Dial("tcp", "127.0.0.1:9"); return err }, fs.ErrPermission},
+		{"listen on a socket", func(dir string) error { _, err := net.Listen("unix", filepath.Join(dir, "out", "s")); return err }, fs.ErrPermission},
+		{"stop its parent", func(string) error { return syscall.Kill(os.Getppid(), syscall.SIGTERM) }, fs.ErrPermission},
+		{"raise its limits", func(string) error {
+			return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 40, Max: 1 << 40})
+		}, fs.ErrPermission},
+		{"write a file that is too long", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "out", "long"), make([]byte, 2<<20), 0o644)
+		}, syscall.EFBIG},
+		{"take too much memory", func(string) error {
+			_, err := unix.Mmap(-1, 0, 16<<30, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+			return err
+		}, syscall.ENOMEM},
+	}
+}
+
+// lethal end the process.
+func lethal() []deed {
+	return []deed{
+		{"start a program", func(string) error { return syscall.Exec("/bin/true", []string{"true"}, nil) }, nil},
+		{"look into another process", func(string) error { return unix.PtraceAttach(os.Getppid()) }, nil},
+		{"load a filter into the kernel", func(string) error { return call(unix.SYS_BPF) }, nil},
+		{"mount", func(dir string) error { return unix.Mount("none", dir, "tmpfs", 0, "") }, nil},
+		{"a ring that makes system calls", func(string) error { return call(unix.SYS_IO_URING_SETUP) }, nil},
+		{"become somebody else", func(string) error { return call(unix.SYS_SETUID) }, nil},
+	}
+}
+
+func call(number uintptr) error {
+	if _, _, errno := syscall.RawSyscall(number, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(asConfined)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	libraries, err := Libraries()
+	if err == nil {
+		err = Confine(Rights{Read: append(libraries, filepath.Join(dir, "in")), Write: []string{filepath.Join(dir, "out")}, Memory: 8 << 30, File: 1 << 20})
+	}
+	if err != nil {
+		os.Stdout.WriteString("confine: " + err.Error())
+		os.Exit(3)
+	}
+	for _, d := range append(deeds(), lethal()...) {
+		if d.name == os.Getenv(asDeed) {
+			err := d.do(dir)
+			verdict := map[string]any{"err": "", "is": err == nil && d.want == nil || d.want != nil && errors.Is(err, d.want)}
+			if err != nil {
+				verdict["err"] = err.Error()
+			}
+			_ = json.NewEncoder(os.Stdout).Encode(verdict)
+			os.Exit(0)
+		}
+	}
+	os.Exit(4)
+}
+
+// confined runs a deed in a process that is confined to the folders in and out of
+// the folder that it gives.
+func confined(t *testing.T, name string) (output []byte, err error, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for _, sub := range []string{"in", "out"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"secret", "in/file"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("kept"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../secret", filepath.Join(dir, "in", "link")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asConfined+"="+dir, asDeed+"="+name, "TEST_PARENT="+strconv.Itoa(os.Getpid()))
+	output, err = cmd.CombinedOutput()
+	return output, err, dir
+}
+
+func TestWhatAConfinedProcessMayDo(t *testing.T) {
+	if has := Supported(); !has.Enough() {
+		t.Skipf("this kernel has %s", has)
+	}
+	for _, d := range deeds() {
+		t.Run(d.name, func(t *testing.T) {
+			output, err, dir := confined(t, d.name)
+			var verdict struct {
+				Err string
+				Is  bool
+			}
+			if err != nil || json.Unmarshal(output, &verdict) != nil || !verdict.Is {
+				t.Errorf("%v: %s", err, output)
+			}
+			if kept, err := os.ReadFile(filepath.Join(dir, "secret")); string(kept) != "kept" {
+				t.Errorf("the file outside holds %q, %v", kept, err)
+			}
+		})
+	}
+	for _, d := range lethal() {
+		t.Run(d.name, func(t *testing.T) {
+			output, err, _ := confined(t, d.name)
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGSYS {
+				t.Errorf("ended by %v: %s", err, output)
+			}
+		})
+	}
+}
+
+func TestSupportInWords(t *testing.T) {
+	for s, want := range map[Support]string{
+		{7, true}:  "Landlock 7, seccomp",
+		{0, true}:  "seccomp, but no Landlock",
+		{3, false}: "Landlock 3, but no seccomp",
+		{0, false}: "neither",
+	} {
+		if got := s.String(); !strings.HasPrefix(got, want) || s.Enough() != (want == "Landlock 7, seccomp") {
+			t.Errorf("%+v: %q", s, got)
+		}
+	}
+}
+
+func TestLinksAreFoundTwoFoldersDeep(t *testing.T) {
+	dir := t.TempDir()
+	at := filepath.Join(dir, "a[1]*")
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(at, "train"), 0o755), os.WriteFile(filepath.Join(dir, "far"), nil, 0o644),
+		os.Symlink("../../far", filepath.Join(at, "train", "x")), os.Symlink("../nowhere", filepath.Join(at, "y")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	want, err := filepath.EvalSymlinks(filepath.Join(dir, "far"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Links(at); !slices.Equal(got, []string{want}) {
+		t.Errorf("got %v", got)
+	}
+}

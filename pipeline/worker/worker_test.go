@@ -1,0 +1,214 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/sirupsen/logrus/hooks/test"
+
+	"ulrl/pipeline/fault"
+	"ulrl/pipeline/progress"
+	"ulrl/pipeline/sandbox"
+)
+
+// serveArg makes the test binary a worker whose jobs are the cases of misbehave.
+const serveArg = "serve-as-worker"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 || os.Args[1] != serveArg {
+		os.Exit(m.Run())
+	}
+	out := os.NewFile(Output, "messages")
+	err := Serve(os.Stdin, out, func(ctx context.Context, r Request, log *logrus.Logger, sink progress.Sink) (any, error) {
+		return behave(ctx, r, log, sink, out)
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+type answer struct{ Text string }
+
+func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Sink, out *os.File) (any, error) {
+	switch r.Job {
+	case "echo":
+		sink.Start("work", 2)
+		sink.Step("a")
+		log.WithField("key", 7).Warn("careful")
+		sink.Step("b\x1b[31m")
+		sink.End()
+		return answer{string(r.Args)}, nil
+	case "misuse":
+		return answer{"half"}, fault.Misuse("wrong input")
+	case "stop":
+		sink.Start("wait", 0)
+		<-ctx.Done()
+		return nil, fmt.Errorf("step: %w", ctx.Err())
+	case "deaf":
+		sink.Start("wait", 0)
+		time.Sleep(time.Hour)
+	case "environment":
+		return answer{strings.Join(os.Environ(), "\n")}, nil
+	case "print":
+		fmt.Fprint(os.Stdout, strings.Repeat("\x1b]0;owned\x07", 1<<20))
+		return answer{"ok"}, nil
+	case "nonsense":
+		fmt.Fprintln(out, "hello")
+	case "endless":
+		for range 1 << 11 {
+			fmt.Fprint(out, strings.Repeat("x", 1<<16))
+		}
+	case "kill":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "forbidden":
+		if err := sandbox.Confine(sandbox.Rights{}); err != nil {
+			return nil, err
+		}
+		_ = syscall.Exec("/bin/true", []string{"true"}, nil)
+	case "silent":
+		os.Exit(0)
+	case "memory":
+		fmt.Fprintln(os.Stderr, "fatal error: runtime: out of memory")
+		os.Exit(2)
+	case "panic":
+		go func() { var p *int; *p = 1 }()
+		time.Sleep(time.Hour)
+	}
+	return nil, nil
+}
+
+// recorder is a sink that keeps what it is told.
+type recorder struct {
+	progress.None
+	told []string
+}
+
+func (r *recorder) Start(phase string, total int) {
+	r.told = append(r.told, fmt.Sprint("start ", phase, " ", total))
+}
+func (r *recorder) Step(note string) { r.told = append(r.told, "step "+note) }
+func (r *recorder) End()             { r.told = append(r.told, "end") }
+
+func do(t *testing.T, ctx context.Context, w Worker, job string) (answer, bool, error) {
+	t.Helper()
+	w.Args = []string{serveArg}
+	if w.Log == nil {
+		w.Log, _ = test.NewNullLogger()
+	}
+	if w.Sink == nil {
+		w.Sink = progress.None{}
+	}
+	var a answer
+	has, err := w.Do(ctx, Request{Job: job, Args: json.RawMessage(`"hello"`)}, &a)
+	return a, has, err
+}
+
+func TestAWorkerTellsAndAnswers(t *testing.T) {
+	log, hook := test.NewNullLogger()
+	sink := &recorder{}
+	a, has, err := do(t, context.Background(), Worker{Log: log, Sink: sink}, "echo")
+	if err != nil || !has || a.Text != `"hello"` {
+		t.Errorf("%+v, %v, %v", a, has, err)
+	}
+	if want := []string{"start work 2", "step a", "step b\ufffd[31m", "end"}; !slices.Equal(sink.told, want) {
+		t.Errorf("told %q", sink.told)
+	}
+	if e := hook.LastEntry(); e == nil || e.Message != "careful" || e.Level != logrus.WarnLevel || e.Data["key"] != "7" {
+		t.Errorf("logged %+v", e)
+	}
+}
+
+func TestAnErrorKeepsItsKindAndItsResult(t *testing.T) {
+	a, has, err := do(t, context.Background(), Worker{}, "misuse")
+	if !has || a.Text != "half" || !fault.IsMisuse(err) || err.Error() != "wrong input" {
+		t.Errorf("%+v, %v, %v", a, has, err)
+	}
+}
+
+func TestAnInterruptReachesTheWorker(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(200*time.Millisecond, cancel)
+	if _, _, err := do(t, ctx, Worker{}, "stop"); !errors.Is(err, context.Canceled) || err.Error() != "step: context canceled" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAWorkerSeesNoKeys(t *testing.T) {
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("OMP_NUM_THREADS", "1")
+	a, _, err := do(t, context.Background(), Worker{}, "environment")
+	if err != nil || strings.Contains(a.Text, "secret") || !strings.Contains(a.Text, "OMP_NUM_THREADS=1") {
+		t.Errorf("%v: %s", err, a.Text)
+	}
+}
+
+func TestWhatAWorkerPrintsStaysOffTheTerminal(t *testing.T) {
+	log, hook := test.NewNullLogger()
+	log.SetLevel(logrus.DebugLevel)
+	a, _, err := do(t, context.Background(), Worker{Log: log}, "print")
+	if err != nil || a.Text != "ok" {
+		t.Fatal(a, err)
+	}
+	if text := hook.LastEntry().Message; !strings.HasPrefix(text, "the worker printed: \ufffd]0;owned") || strings.ContainsAny(text, "\x1b\x07") || len(text) > 8*maxDetail {
+		t.Errorf("logged %d bytes: %.60q", len(text), text)
+	}
+}
+
+func TestHowAWorkerEnds(t *testing.T) {
+	short := Worker{Stall: 300 * time.Millisecond}
+	for _, c := range []struct {
+		job    string
+		worker Worker
+		want   string
+		misuse bool
+	}{
+		{"deaf", short, "showed no progress for 300ms", false},
+		{"deaf", Worker{Time: 300 * time.Millisecond}, "took too long: more than the 300ms", false},
+		{"nonsense", Worker{}, "no language of a worker's", false},
+		{"endless", Worker{}, "a message without end", false},
+		{"kill", Worker{}, "was killed, by somebody or for lack of memory", false},
+		{"forbidden", Worker{}, "do not use this file", true},
+		{"silent", Worker{}, "ended without a word", false},
+		{"memory", Worker{}, "ran out of memory", false},
+		{"panic", Worker{}, "crashed (panic: runtime error: invalid memory address", false},
+	} {
+		t.Run(c.job, func(t *testing.T) {
+			_, has, err := do(t, context.Background(), c.worker, c.job)
+			if has || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || fault.IsMisuse(err) != c.misuse {
+				t.Errorf("%v, %v", has, err)
+			}
+		})
+	}
+}
+
+func TestAWorkerThatDoesNotStopIsEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	if _, _, err := do(t, ctx, Worker{Grace: 200 * time.Millisecond}, "deaf"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPlainText(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\tb\nc": "a\tb\nc", "\x1b[2J": "\ufffd[2J", "\u202e": "\ufffd", "\xff": "\ufffd", "abcdéf": "abcd…",
+	} {
+		most := 5
+		if !strings.HasPrefix(text, "abc") {
+			most = 100
+		}
+		if got := plain(text, most); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
