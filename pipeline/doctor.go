@@ -8,6 +8,7 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/sandbox"
 )
 
 // Check is one thing that Doctor looked at.
@@ -44,11 +45,21 @@ func Doctor(ctx context.Context, env Env, c *config.Config) (*DoctorReport, erro
 	add(Check{Name: "processor", Value: cpuName(), OK: true})
 	add(Check{Name: "cores", Value: fmt.Sprintf("%d physical cores may be used", PhysicalCores()), OK: true})
 	add(blasCheck(build))
+	add(sandboxCheck(sandbox.Supported()))
 	add(Check{Name: "threading", Value: firstLine(parallel, "ATen parallel backend:"), OK: true})
 	for _, check := range dataChecks(ctx, c) {
 		add(check)
 	}
 	return report, ctx.Err()
+}
+
+// sandboxCheck tells whether models can be confined.
+func sandboxCheck(has sandbox.Support) Check {
+	check := Check{Name: "sandbox", Value: has.String(), OK: has.Enough()}
+	if !check.OK {
+		check.Advice = "models cannot be kept from this system's files: run ulrl in a container or virtual machine, with --trust-model"
+	}
+	return check
 }
 
 // blasCheck tells which linear algebra libtorch calls; Debian's reference BLAS

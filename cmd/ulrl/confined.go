@@ -32,10 +32,14 @@ const envTrust = "ULRL_TRUST_MODEL"
 
 // registerConfinement adds the flags to a command that runs models.
 func (a *app) registerConfinement(cmd *cobra.Command) {
+	a.registerTrust(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&a.confined.Trust, "trust-model", a.getenv(envTrust) == "1", "run the model without the sandbox")
 	f.DurationVar(&a.confined.Stall, "stall-limit", 30*time.Minute, "stop after `TIME` without progress")
 	f.DurationVar(&a.confined.Time, "time-limit", 0, "stop after `TIME` in all; 0: never")
+}
+
+func (a *app) registerTrust(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&a.confined.Trust, "trust-model", a.getenv(envTrust) == "1", "run the model without the sandbox")
 }
 
 // jobArgs are the arguments of the engine's functions, on their way to a worker.

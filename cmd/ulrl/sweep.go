@@ -94,6 +94,7 @@ a wider one adds to it.`,
 	f.IntVar(&o.Threads, "threads", 0, "cores of each process, which it is pinned to; else 1, on GPUs their share")
 	f.StringVar(&o.Memory, "memory", "2G", "memory of each process; 0: no limit")
 	f.StringSliceVar(&o.Devices, "devices", nil, "`DEVICES` for one process each, such as cuda:0,cuda:1")
+	a.registerTrust(cmd)
 	f.IntVar(&o.Retries, "retries", 1, "how often a job that fails is tried again")
 	f.StringVar(&o.Executor, "executor", executorLocal, "what runs the jobs: local (this machine) or slurm (a cluster)")
 	registerCluster(cmd, &o.Cluster, &o.AtOnce, &o.Wait)
@@ -107,6 +108,9 @@ func (o sweepOptions) checkExecutor(flags *pflag.FlagSet) error {
 	others := map[string][]string{executorLocal: {"cluster", "at-once", "wait"}, executorSlurm: {"workers", "devices"}}
 	if others[o.Executor] == nil {
 		return fault.Misuse("--executor %s: wanted local or slurm", o.Executor)
+	}
+	if o.Executor == executorSlurm && flags.Changed("trust-model") {
+		return fault.Misuse("--trust-model does not reach Slurm's jobs: set " + envTrust + "=1 in the environment that they get")
 	}
 	for executor, names := range others {
 		for _, name := range names {
@@ -237,7 +241,7 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 		return err
 	}
 	local := sweep.Local{
-		Store: store, Slots: slots, Binary: binary, Env: workerEnv(a.environ), Retries: o.Retries, Memory: memory,
+		Store: store, Slots: slots, Binary: binary, Env: a.workerEnv(), Retries: o.Retries, Memory: memory,
 		Grace: 30 * time.Second, Watch: view.hear,
 	}
 	sum, err := local.Run(ctx, plan)
@@ -264,9 +268,13 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 
 // workerEnv is the environment without config keys: what they say is in a
 // worker's config already, under what the sweep says.
-func workerEnv(environ []string) []string {
+func (a *app) workerEnv() []string {
+	environ := a.environ
+	if a.confined.Trust {
+		environ = append(slices.Clone(environ), envTrust+"=1")
+	}
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
-		return strings.HasPrefix(entry, "ULRL_") && !strings.HasPrefix(entry, "ULRL_TEST_")
+		return strings.HasPrefix(entry, "ULRL_") && !strings.HasPrefix(entry, "ULRL_TEST_") && !strings.HasPrefix(entry, envTrust+"=")
 	})
 }
 

@@ -42,9 +42,14 @@ func TestParseBytes(t *testing.T) {
 }
 
 func TestWorkersDoNotSeeTheSweepsEnvironment(t *testing.T) {
-	got := workerEnv([]string{"PATH=/bin", "ULRL_SEED=3", "ULRL_LOG_LEVEL=error", "ULRL_TEST_X=1"})
+	a := &app{environ: []string{"PATH=/bin", "ULRL_SEED=3", "ULRL_LOG_LEVEL=error", "ULRL_TEST_X=1"}}
+	got := a.workerEnv()
 	if want := []string{"PATH=/bin", "ULRL_TEST_X=1"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
+	}
+	a.confined.Trust = true
+	if got := a.workerEnv(); got[len(got)-1] != "ULRL_TRUST_MODEL=1" {
+		t.Errorf("with --trust-model: %v", got)
 	}
 }
 

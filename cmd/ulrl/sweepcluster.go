@@ -299,7 +299,7 @@ func newSweepWorkCommand(a *app) *cobra.Command {
 			signals := make(chan os.Signal, 1)
 			signal.Reset(os.Interrupt, syscall.SIGTERM)
 			signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-			return sweep.WorkTask(cmd.Context(), args[0], batch, binary, workerEnv(a.environ), signals, func(e sweep.Event) {
+			return sweep.WorkTask(cmd.Context(), args[0], batch, binary, a.workerEnv(), signals, func(e sweep.Event) {
 				if e.What != sweep.EventProgress {
 					a.log.Info(strings.TrimSpace(e.Job.ID + " " + e.What))
 				}

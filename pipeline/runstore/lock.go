@@ -54,6 +54,7 @@ func lock(dir string) (owner, error) {
 	path := filepath.Join(dir, FileLock)
 	err = createLock(path, me)
 	if errors.Is(err, fs.ErrExist) {
+		awaitExit(path, me)
 		err = takeOver(path, me)
 	}
 	return me, err
@@ -190,17 +191,47 @@ func stale(holder, me owner) bool {
 	return holder.Born != "" && born != "" && holder.Born != born
 }
 
+// awaitExit waits, for some seconds at most, for a holder that is being killed: one
+// with much memory takes a moment to be gone.
+func awaitExit(path string, me owner) {
+	const exiting = 0x4 // PF_EXITING
+	for range 500 {
+		holder, err := readLock(path)
+		if err != nil || holder.Host != me.Host || holder.Space != me.Space {
+			return
+		}
+		fields := processFields(holder.PID)
+		if len(fields) == 0 {
+			return
+		}
+		if flags, err := strconv.ParseUint(fields[6], 10, 64); err != nil || flags&exiting == 0 || fields[0] == "Z" {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // processState reads a process's state letter and its start in clock ticks
-// since boot (proc(5), stat, fields 3 and 22); both empty where it cannot.
+// since boot; both empty where it cannot.
 func processState(pid int) (state, born string) {
+	fields := processFields(pid)
+	if len(fields) == 0 {
+		return "", ""
+	}
+	return fields[0], fields[19]
+}
+
+// processFields are those of proc(5), stat, from the third on; nil where the
+// process cannot be seen.
+func processFields(pid int) []string {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return "", ""
+		return nil
 	}
 	// The second field is the name in brackets, which may hold anything.
 	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
 	if len(fields) < 20 {
-		return "", ""
+		return nil
 	}
-	return fields[0], fields[19]
+	return fields
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -128,7 +129,19 @@ func (l *Local) attempt(ctx context.Context, slot int, job *Job) error {
 	err = cmd.Wait()
 	close(ended)
 	watchers.Wait()
+	awaitGroup(cmd.Process.Pid)
 	return l.judge(err, last, overMemory)
+}
+
+// awaitGroup waits for what a worker started to be gone with it: until then the
+// run's folder may still be taken.
+func awaitGroup(leader int) {
+	for range 1000 {
+		if errors.Is(syscall.Kill(-leader, 0), syscall.ESRCH) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // judge words how a worker ended.
@@ -196,7 +209,29 @@ func (l *Local) keepMemory(p *os.Process, ended <-chan struct{}) bool {
 	}
 }
 
+// resident is the memory of a process and of those that it started: a model runs in
+// one of its own.
 func resident(pid int) int64 {
+	sum := residentAlone(pid)
+	tasks, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
+	if err != nil {
+		return sum // the pattern is right
+	}
+	for _, file := range tasks {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it is gone
+		}
+		for _, child := range strings.Fields(string(text)) {
+			if n, err := strconv.Atoi(child); err == nil {
+				sum += residentAlone(n)
+			}
+		}
+	}
+	return sum
+}
+
+func residentAlone(pid int) int64 {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	fields := strings.Fields(string(text))
 	if err != nil || len(fields) < 2 {
