@@ -14,8 +14,9 @@ func interruptible(ctx context.Context, signals <-chan os.Signal, w io.Writer, e
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		<-signals
-		cancel()
+		// Before it is cancelled: the program may be over at once.
 		fmt.Fprintln(w, "stopping after this batch; press Ctrl-C again to stop at once")
+		cancel()
 		<-signals
 		exit(exitInterrupted)
 	}()
