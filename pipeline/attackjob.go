@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -53,6 +52,7 @@ type AttackResult struct {
 	Sandbox   string            `json:"sandbox"` // what confined the process; "" where nothing did
 	Config    string            `json:"config"`  // the resolved config, YAML
 	Command   []string          `json:"command"`
+	Sums      map[string]string `json:"sha256"` // of the folder's other files, by name
 }
 
 // Attack trains the backdoored model that c describes and writes it with its
@@ -185,20 +185,24 @@ func trainingSamples(c *config.Config, all *dataset.Set) ([]int, *dataset.Set, e
 	return drawn, all.Subset(drawn), nil
 }
 
-// writeAttack leaves the description and then the files in their order, the
-// model last: a model that is there is whole.
+// writeAttack leaves the description, with the checksums of the others, and then
+// the files in their order, the model last: a model that is there is whole.
 func writeAttack(ctx context.Context, dev *torch.Device, result *AttackResult, files []attackFile) error {
-	text, err := json.MarshalIndent(result, "", "  ")
-	if err != nil {
-		return err
-	}
-	for _, f := range append([]attackFile{{FileAttack, nil, append(text, '\n')}}, files...) {
+	result.Sums = map[string]string{}
+	for i := range files {
+		f := &files[i]
 		if f.module != nil {
 			err := dev.Do(ctx, func(s *torch.Scope) (err error) { f.data, err = saveForUsers(s, f.module); return })
 			if err != nil {
 				return err
 			}
 		}
+		result.Sums[f.name] = runstore.SumOf(f.data)
+	}
+	if err := runstore.WriteSealed(filepath.Join(result.Dir, FileAttack), result); err != nil {
+		return err
+	}
+	for _, f := range files {
 		if err := runstore.WriteFileAtomic(filepath.Join(result.Dir, f.name), f.data, 0o644); err != nil {
 			return err
 		}

@@ -50,7 +50,10 @@ func (f *checkpointFile) use(env Env, resume bool) error {
 	switch {
 	case resume && there:
 		at, err := f.read(key)
-		if err != nil {
+		if errors.Is(err, runstore.ErrDamaged) {
+			env.Log.Warnf("%v: the training begins anew", err)
+			break
+		} else if err != nil {
 			return err
 		}
 		f.of.Resume, f.saved = at, at.Epochs
@@ -157,7 +160,7 @@ func (f *checkpointFile) read(key string) (*attack.Checkpoint, error) {
 		err = json.Unmarshal(text, &state)
 	}
 	if err != nil {
-		return nil, fault.Misuse("checkpoint %s: %w: run without --resume", f.path(), err)
+		return nil, fmt.Errorf("checkpoint %s: %w: %w", f.path(), runstore.ErrDamaged, err)
 	}
 	if state.Key != key {
 		return nil, fault.Misuse("checkpoint %s is of another config or other data: run without --resume, or with what it was made with", f.path())
@@ -165,7 +168,7 @@ func (f *checkpointFile) read(key string) (*attack.Checkpoint, error) {
 	at := &attack.Checkpoint{Epochs: state.Epochs}
 	for name, part := range parts(at) {
 		if *part, err = fs.ReadFile(r, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.Misuse("checkpoint %s: %s: %w: run without --resume", f.path(), name, err)
+			return nil, fmt.Errorf("checkpoint %s: %w: %s: %w", f.path(), runstore.ErrDamaged, name, err)
 		}
 	}
 	return at, nil

@@ -68,9 +68,11 @@ func cleanModel(ctx context.Context, env Env, l *attack.Lab, seed uint64) (*torc
 		return nil, err
 	}
 	path := filepath.Join(l.Config.CleanModel.Dir, name)
-	if _, err := os.Stat(path); err == nil {
+	if file, err := model.ReadFile(path); err == nil {
 		env.Log.Infof("clean model %s, as trained before", path)
-		return loadClean(ctx, l, path)
+		return loadClean(ctx, l, file)
+	} else if _, e := os.Stat(path); e == nil {
+		env.Log.Warnf("%v: it is trained anew", err)
 	}
 	if err := os.MkdirAll(l.Config.CleanModel.Dir, 0o755); err != nil {
 		return nil, fault.Misuse("attack.clean_model.dir: %w", err)
@@ -99,13 +101,9 @@ func cleanModel(ctx context.Context, env Env, l *attack.Lab, seed uint64) (*torc
 	return m, runstore.WriteFileAtomic(path, archive, 0o644)
 }
 
-func loadClean(ctx context.Context, l *attack.Lab, path string) (*torch.Module, error) {
-	file, err := model.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: remove it, and it will be trained anew", err)
-	}
+func loadClean(ctx context.Context, l *attack.Lab, file *model.File) (*torch.Module, error) {
 	var m *torch.Module
-	err = l.Dev.Do(ctx, func(*torch.Scope) (err error) {
+	err := l.Dev.Do(ctx, func(*torch.Scope) (err error) {
 		if m, err = file.Load(l.Keep); err == nil {
 			err = m.ChannelsLast(true)
 		}

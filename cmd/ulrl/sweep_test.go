@@ -104,7 +104,7 @@ func TestSweepMisuse(t *testing.T) {
 		"sweep logs":                                                    "give the folder of one sweep",
 		"sweep status":                                                  "give the folder of one sweep",
 		"sweep status /nowhere":                                         "is no sweep's directory",
-		"sweep status " + dir:                                           "unexpected end of JSON",
+		"sweep status " + dir:                                           "sweep.json: it is damaged",
 	} {
 		got := ulrl(t, strings.Fields(args)...)
 		if got.exit != exitMisuse || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {

@@ -89,6 +89,9 @@ func submit(ctx context.Context, a *app, cluster sweep.Cluster, plan *sweep.Plan
 	if err != nil {
 		return err
 	}
+	for _, wrong := range given.Damaged {
+		a.log.Warnf("%s; it is done again", wrong)
+	}
 	report := clusterReport{Directory: dir, Submitted: given}
 	text := fmt.Sprintf("%d jobs are in Slurm's queue now", given.Now)
 	if given.Queued > 0 {

@@ -119,6 +119,8 @@ func (v *sweepView) hear(e sweep.Event) {
 		v.log.Errorf("%s: %v (%s)", e.Job.ID, e.Err, e.Log)
 	case sweep.EventSkipped:
 		v.log.Warnf("%s: skipped, since %s failed", e.Job.ID, e.Job.Needs)
+	case sweep.EventDamaged:
+		v.log.Warnf("%s: %v; it is done again", e.Job.ID, e.Err)
 	case sweep.EventStopped:
 		v.log.Warnf("%s: stopped", e.Job.ID)
 	}

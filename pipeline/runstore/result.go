@@ -53,6 +53,8 @@ type Result struct {
 	Started  string            `json:"started"` // RFC 3339
 	Command  []string          `json:"command"`
 	Files    map[string]string `json:"files"` // what → name in the run directory
+	// Sums are the SHA-256 of the directory\'s other files, by name.
+	Sums map[string]string `json:"sha256,omitempty"`
 }
 
 // OnlyTuned says that the method looks for no neurons.

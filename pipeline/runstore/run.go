@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,7 @@ type Run struct {
 	closed     bool
 	events     *os.File // nil until the first event
 	eventsSize int64
+	sums       map[string]string // SHA-256 of the files that were written
 }
 
 // Create makes dir (parents too) or takes one that holds an unfinished run, of
@@ -54,7 +56,7 @@ func Create(dir string, opts Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{dir: dir, lock: lock}
+	r := &Run{dir: dir, lock: lock, sums: map[string]string{}}
 	if err := r.begin(opts.Force); err != nil {
 		_ = r.Close()
 		return nil, err
@@ -103,16 +105,35 @@ func (r *Run) WriteFile(name string, data []byte) error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	return WriteFileAtomic(r.Path(name), data, 0o644)
+	if err := WriteFileAtomic(r.Path(name), data, 0o644); err != nil {
+		return err
+	}
+	r.sums[name] = SumOf(data)
+	return nil
 }
 
-// WriteJSON is WriteFile of v as indented JSON.
+// WriteJSON is WriteFile of v, which is an object, as indented JSON with a checksum.
 func (r *Run) WriteJSON(name string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", r.Path(name), err)
 	}
-	return r.WriteFile(name, append(data, '\n'))
+	return r.WriteFile(name, Seal(data))
+}
+
+// written are the sums of all files but the result itself; nil where there are none.
+func (r *Run) written() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sums := maps.Clone(r.sums)
+	delete(sums, FileResult)
+	if sum, err := fileSum(r.Path(FileEvents)); err == nil {
+		sums[FileEvents] = sum
+	}
+	if len(sums) == 0 {
+		return nil
+	}
+	return sums
 }
 
 // Finish writes result.json with the status (complete, interrupted or failed),
@@ -129,6 +150,7 @@ func (r *Run) Finish(status string, result *Result) error {
 	}
 	result.Status = status
 	err := r.syncEvents()
+	result.Sums = r.written()
 	if err == nil {
 		err = r.WriteJSON(FileResult, result)
 	}
@@ -188,6 +210,9 @@ func ReadResult(dir string) (*Result, error) {
 	}
 	if err != nil {
 		return nil, fault.Misuse("read %s: %w", path, cause(err))
+	}
+	if err := CheckSeal(data); err != nil {
+		return nil, fault.Misuse("read %s: not the result of a run: %w", path, err)
 	}
 	var result Result
 	if err := json.Unmarshal(data, &result); err != nil {

@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,21 +44,13 @@ type batch struct {
 func (s *Store) batchPath(name string) string { return filepath.Join(s.dir, "batches", name+".json") }
 
 func (s *Store) writeBatch(b batch) error {
-	text, err := json.Marshal(b)
-	if err != nil {
-		return fmt.Errorf("encode a batch: %w", err)
-	}
-	return runstore.WriteFileAtomic(s.batchPath(b.Name), append(text, '\n'), 0o644)
+	return runstore.WriteSealed(s.batchPath(b.Name), b)
 }
 
 func (s *Store) readBatch(name string) (batch, error) {
 	b := batch{Name: name}
-	text, err := os.ReadFile(s.batchPath(name))
-	if err != nil {
-		return b, fmt.Errorf("read what Slurm was given: %w", err)
-	}
-	if err := json.Unmarshal(text, &b); err != nil {
-		return b, fmt.Errorf("read %s: %w", s.batchPath(name), err)
+	if err := runstore.ReadSealed(s.batchPath(name), &b); err != nil {
+		return b, fmt.Errorf("what Slurm was given: %w", err)
 	}
 	return b, nil
 }
@@ -112,6 +103,8 @@ type Submitted struct {
 	Queued int      `json:"queued"` // that were in the queue before
 	Now    int      `json:"now"`
 	Arrays []string `json:"arrays"` // Slurm's numbers
+	// Damaged are files of jobs that were done before, which are done again.
+	Damaged []string `json:"damaged,omitempty"`
 }
 
 // Submit gives Slurm all jobs of the plan that are neither done nor in its queue.
@@ -137,6 +130,11 @@ func (c *Cluster) Submit(ctx context.Context, p *Plan) (Submitted, error) {
 	after := map[string][]*Job{} // by the ID of the job that they need
 	var order []string           // of after's keys
 	for _, job := range p.Jobs {
+		if wrong, err := c.Store.Mend(job); err != nil {
+			return sum, err
+		} else if wrong != nil {
+			sum.Damaged = append(sum.Damaged, wrong.Error())
+		}
 		state, err := c.Store.State(job)
 		if err != nil {
 			return sum, err

@@ -16,7 +16,7 @@ type Event struct {
 	Phase       string
 	Done, Total int
 	Note        string
-	// Of EventFailed and EventRetry: why, and where there is more.
+	// Of EventFailed, EventRetry and EventDamaged: why, and where there is more.
 	Err error
 	Log string
 	// Of EventDone, EventFailed and EventRetry.
@@ -32,6 +32,7 @@ const (
 	EventFailed   = "failed"
 	EventStopped  = "stopped" // the sweep was interrupted
 	EventSkipped  = "skipped" // the job that it needs failed
+	EventDamaged  = "damaged" // what it left is; it is done again
 )
 
 // Local works a plan off on this machine, a process for each job.
@@ -80,6 +81,11 @@ func (l *Local) Run(ctx context.Context, p *Plan) (Summary, error) {
 	states := map[string]string{}
 	var waiting []*Job
 	for _, job := range p.Jobs {
+		if wrong, err := l.Store.Mend(job); err != nil {
+			return sum, err
+		} else if wrong != nil {
+			l.tell(Event{Job: job, What: EventDamaged, Err: wrong})
+		}
 		state, err := l.Store.State(job)
 		if err != nil {
 			return sum, err

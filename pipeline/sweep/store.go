@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -84,15 +83,14 @@ func (s *Store) Lock() (func(), error) { return runstore.LockDir(s.dir) }
 // have no configs.
 func ReadStore(dir string) (*Store, *Plan, error) {
 	path := filepath.Join(dir, FilePlan)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fault.Misuse("%s is no sweep's directory: there is no %s", dir, FilePlan)
-	} else if err != nil {
-		return nil, nil, fmt.Errorf("read the sweep: %w", err)
-	}
 	file := planFile{Plan: &Plan{}}
-	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, nil, fault.Misuse("%s: %w", path, err)
+	switch err := runstore.ReadSealed(path, &file); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fault.Misuse("%s is no sweep's directory: there is no %s", dir, FilePlan)
+	case errors.Is(err, runstore.ErrDamaged):
+		return nil, nil, fault.Misuse("%w: remove it, and the sweep's own command makes it again", err)
+	case err != nil:
+		return nil, nil, fmt.Errorf("read the sweep: %w", err)
 	}
 	if file.Version != storeVersion {
 		return nil, nil, fault.Misuse("%s is of version %d, this ulrl knows %d: use the ulrl that made it", path, file.Version, storeVersion)
@@ -113,11 +111,7 @@ func (s *Store) SavePlan(p *Plan) error {
 			return err
 		}
 	}
-	text, err := json.MarshalIndent(planFile{storeVersion, time.Now().UTC().Truncate(time.Second), p}, "", " ")
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
-	}
-	return runstore.WriteFileAtomic(path, append(text, '\n'), 0o644)
+	return runstore.WriteSealed(path, planFile{storeVersion, time.Now().UTC().Truncate(time.Second), p})
 }
 
 // LogPath is where a job's output goes.
@@ -138,27 +132,19 @@ func (s *Store) writeConfig(j *Job, c *config.Config) (string, error) {
 }
 
 func (s *Store) setState(j *Job, state State) error {
-	text, err := json.Marshal(state)
-	if err != nil {
-		return fmt.Errorf("encode the state of %s: %w", j.ID, err)
-	}
-	return runstore.WriteFileAtomic(s.statePath(j), append(text, '\n'), 0o644)
+	return runstore.WriteSealed(s.statePath(j), state)
 }
 
 // State tells how a job stands: by its result if that is there, else by what
 // was noted of its attempts. What a killed sweep left as running is interrupted.
 func (s *Store) State(j *Job) (State, error) {
 	var state State
-	text, err := os.ReadFile(s.statePath(j))
-	switch {
-	case err == nil:
-		if err := json.Unmarshal(text, &state); err != nil {
-			return state, fmt.Errorf("read %s: %w", s.statePath(j), err)
-		}
-	case errors.Is(err, fs.ErrNotExist):
-		state.Status = StatusWaiting
-	default:
-		return state, fmt.Errorf("read the state of %s: %w", j.ID, err)
+	switch err := runstore.ReadSealed(s.statePath(j), &state); {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, runstore.ErrDamaged):
+		// What was noted is lost; the result, if there is one, tells all the same.
+		state = State{Status: StatusWaiting}
+	case err != nil:
+		return state, fmt.Errorf("the state of %s: %w", j.ID, err)
 	}
 	done, err := finished(j)
 	switch {
@@ -174,6 +160,35 @@ func (s *Store) State(j *Job) (State, error) {
 	return state, nil
 }
 
+// Mend looks at all files of a job that left any. Where one is damaged it puts what
+// makes the job count as done aside, with the ending .damaged, so that it is done
+// again, and tells what was wrong.
+func (s *Store) Mend(j *Job) (wrong error, err error) {
+	description, proof := runstore.FileResult, runstore.FileResult
+	if j.Kind == KindAttack {
+		description, proof = attackDescription, config.BackdooredFile
+	}
+	path := filepath.Join(j.Dir, proof)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	wrong = runstore.CheckFiles(j.Dir, description)
+	switch {
+	case wrong == nil, errors.Is(wrong, fs.ErrNotExist): // a model that somebody put there has no description
+		return nil, nil
+	case !errors.Is(wrong, runstore.ErrDamaged):
+		return nil, wrong
+	}
+	if err := os.Rename(path, path+".damaged"); err != nil {
+		return wrong, fmt.Errorf("put a damaged file aside: %w", err)
+	}
+	return wrong, nil
+}
+
+// attackDescription is what an attack leaves beside its model; the pipeline's name
+// for it, which this package cannot ask.
+const attackDescription = "attack.json"
+
 // finished tells whether a job's result is there, whole.
 func finished(j *Job) (bool, error) {
 	if j.Kind == KindAttack {
@@ -187,7 +202,9 @@ func finished(j *Job) (bool, error) {
 		return false, nil
 	}
 	result, err := runstore.ReadResult(j.Dir)
-	if err != nil {
+	if errors.Is(err, runstore.ErrDamaged) {
+		return false, nil
+	} else if err != nil {
 		return false, err
 	}
 	return result.Status == runstore.StatusComplete, nil

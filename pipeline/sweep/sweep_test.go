@@ -223,6 +223,59 @@ func TestASweepRunsOnceAndGoesOn(t *testing.T) {
 	}
 }
 
+// Bits that flipped on a disk cost the jobs whose files they are in, and no other.
+func TestDamagedJobsAreDoneAgain(t *testing.T) {
+	s := newSite(t)
+	spec := s.spec()
+	spec.Seeds = []uint64{0, 1}
+	var heard []Event
+	p := s.plan(spec)
+	if sum, err := s.local(&heard).Run(context.Background(), p); err != nil || sum.Done != 4 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	byKind := map[string][]*Job{}
+	for _, job := range p.Jobs {
+		byKind[job.Kind] = append(byKind[job.Kind], job)
+	}
+	attack, first, second := byKind[KindAttack][0], byKind[KindClean][0], byKind[KindClean][1]
+	for path, at := range map[string]float64{
+		filepath.Join(attack.Dir, config.BackdooredFile): 0.5,
+		filepath.Join(first.Dir, runstore.FileCleaned):   0.5,
+		filepath.Join(second.Dir, runstore.FileResult):   0.5,
+		s.local(&heard).Store.statePath(second):          0.2,
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text[int(at*float64(len(text)))] ^= 4
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard = nil
+	if sum, err := s.local(&heard).Run(context.Background(), p); err != nil || sum != (Summary{Done: 4, Now: 3}) {
+		t.Fatalf("%+v, %v: %+v", sum, err, heard)
+	}
+	var named []string
+	for _, e := range heard {
+		if e.What == EventDamaged {
+			named = append(named, e.Err.Error())
+		}
+	}
+	all := strings.Join(named, "\n")
+	for _, name := range []string{runstore.FileCleaned, config.BackdooredFile, runstore.FileResult} {
+		if len(named) != 3 || !strings.Contains(all, name+": it is damaged") {
+			t.Errorf("%s: named were %q", name, named)
+		}
+	}
+	for _, job := range p.Jobs {
+		if wrong, err := s.local(&heard).Store.Mend(job); wrong != nil || err != nil {
+			t.Errorf("%s: %v, %v", job.ID, wrong, err)
+		}
+	}
+}
+
 func TestFailuresCostTheirJobsAlone(t *testing.T) {
 	s := newSite(t)
 	bad := s.write("bad.yaml", "extends: small.yaml\nname: bad\nattack: {poison_rate: 0.001}\n")

@@ -77,7 +77,8 @@ type process struct {
 	out     *os.File
 	printed *printout
 	ended   chan struct{}
-	alive   atomic.Int64 // when it last showed progress, in nanoseconds
+	began   time.Time    // by the clock that nobody sets
+	alive   atomic.Int64 // when it last showed progress, in nanoseconds since it began
 	why     atomic.Value // the error for which it was ended
 }
 
@@ -102,7 +103,7 @@ func (w Worker) start() (*process, error) {
 	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return nil, errors.Join(fmt.Errorf("keep open files from the worker: %w", err), out.Close())
 	}
-	p.alive.Store(time.Now().UnixNano())
+	p.began = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
@@ -148,7 +149,6 @@ func environment(all []string) []string {
 // watch stops the worker with the context, and ends it where it stalls, takes
 // too long, or does not stop.
 func (w Worker) watch(ctx context.Context, p *process) {
-	began := time.Now()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	done := ctx.Done()
@@ -168,9 +168,9 @@ func (w Worker) watch(ctx context.Context, p *process) {
 			p.end(ctx.Err())
 		case <-tick.C:
 			switch {
-			case w.Time > 0 && time.Since(began) > w.Time:
+			case w.Time > 0 && time.Since(p.began) > w.Time:
 				p.end(fmt.Errorf("%w: more than the %s that it may", errTime, w.Time))
-			case w.Stall > 0 && time.Since(time.Unix(0, p.alive.Load())) > w.Stall:
+			case w.Stall > 0 && time.Since(p.began)-time.Duration(p.alive.Load()) > w.Stall:
 				p.end(fmt.Errorf("%w for %s", errStalled, w.Stall))
 			}
 		}
@@ -197,7 +197,7 @@ func (w Worker) listen(p *process) *message {
 		}
 		switch m.Kind {
 		case kindStart, kindStep, kindEnd:
-			p.alive.Store(time.Now().UnixNano())
+			p.alive.Store(int64(time.Since(p.began)))
 			w.show(m)
 		case kindLog:
 			if logs++; logs <= maxLogs {
