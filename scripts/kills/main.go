@@ -1,5 +1,5 @@
-// Command kills starts a small sweep on real data again and again, and kills it
-// or one of its workers, both with SIGKILL, at moments drawn by a seed. What the
+// Command kills starts a small sweep on real data again and again, and kills it, one
+// of its runs or the confined process of a run, all with SIGKILL, at moments drawn by a seed. What the
 // sweep comes to must be what one that nobody disturbs comes to: each run there
 // once, whole, with the same numbers. See "make kills".
 package main
@@ -95,8 +95,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "%s: %d kills, %d runs as if there had been none\n", name, killed, len(got))
 	}
-	fmt.Fprintf(out, "%d kills of sweeps, %d of workers, in %.0f s: nothing lost, nothing twice, nothing changed\n",
-		counts["sweep"], counts["worker"], time.Since(began).Seconds())
+	fmt.Fprintf(out, "%d kills of sweeps, %d of runs, %d of confined processes, in %.0f s: nothing lost, nothing twice, nothing changed\n",
+		counts["sweep"], counts["run"], counts["model"], time.Since(began).Seconds())
 	return nil
 }
 
@@ -114,6 +114,9 @@ func (o options) command(ctx context.Context, name string) *exec.Cmd {
 	return cmd
 }
 
+// victims start each other in this order.
+var victims = []string{"sweep", "run", "model"}
+
 // round brings one sweep to its end, with at most so many kills on the way.
 func (o options) round(ctx context.Context, name string, most int, r *rand.Rand, counts map[string]int) (kills int, err error) {
 	for ctx.Err() == nil {
@@ -127,7 +130,7 @@ func (o options) round(ctx context.Context, name string, most int, r *rand.Rand,
 		var end error
 		for over := false; !over; {
 			wait := time.Duration(r.Int64N(int64(o.within)))
-			victim := []string{"sweep", "worker"}[r.IntN(2)]
+			victim := r.IntN(len(victims))
 			if kills == most {
 				wait = time.Hour
 			}
@@ -136,12 +139,12 @@ func (o options) round(ctx context.Context, name string, most int, r *rand.Rand,
 				over = true
 			case <-time.After(wait):
 				pid := cmd.Process.Pid
-				if victim == "worker" {
+				for range victim {
 					pid = child(pid)
 				}
 				if pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil {
 					kills++
-					counts[victim]++
+					counts[victims[victim]]++
 				}
 			}
 		}
@@ -162,6 +165,9 @@ func (o options) round(ctx context.Context, name string, most int, r *rand.Rand,
 
 // child is a process that pid started, 0 where there is none.
 func child(pid int) int {
+	if pid == 0 {
+		return 0
+	}
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, path := range threads {
 		text, err := os.ReadFile(path)
@@ -206,6 +212,9 @@ func read(dir string) (map[string]numbers, error) {
 		}
 		if result.Status != runstore.StatusComplete {
 			return nil, fmt.Errorf("%s is %s", job.Dir, result.Status)
+		}
+		if err := runstore.CheckFiles(job.Dir, runstore.FileResult); err != nil {
+			return nil, err
 		}
 		neurons, err := os.ReadFile(filepath.Join(job.Dir, runstore.FileNeurons))
 		if err != nil {
