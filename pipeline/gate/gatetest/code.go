@@ -33,17 +33,17 @@ func code(canary string) []change {
 		writing(coded("save on two lines", "_0 = (torch\n  .save(x, "+path+"), 1)", line11+"torch.save: it writes files")),
 		writing(coded("save behind a comment", "_0 = (torch # .relu\n  .save(x, "+path+"), 1)", line11+"a comment")),
 		coded("save over a joined line", "torch.\\\n  save(x, "+path+")", line11+"the character '\\\\'"),
-		writing(coded("save as a method", "x.save("+path+")", line11+"save(…) as a method: it writes files")),
+		coded("save as a method", "x.save("+path+")", line11+"save(…) as a method: it writes files"),
 		coded("torch under another name", "t = torch\nt.save(x, "+path+")", line11+"torch: no operator"),
 		coded("ops under another name", "t = ops.aten\nt.save(x, "+path+")", line11+"ops.aten: no operator"),
 		coded("an operator under another name", "t = getattr\nt(x, \"save\")("+path+")", line11+"getattr of another form"),
-		writing(coded("getattr", "getattr(x, \"save\")("+path+")", line11+"getattr of another form")),
+		coded("getattr", "getattr(x, \"save\")("+path+")", line11+"getattr of another form"),
 		writing(coded("getattr of torch", "getattr(torch, \"save\")(x, "+path+")", line11+"getattr of another form")),
 		coded("getattr of joined texts", `getattr(x, "sa" "ve")(`+path+")", line11+"two texts side by side"),
-		writing(coded("getattr with escapes", `getattr(x, "\163ave")(`+path+")", line11+"getattr of another form")),
+		writing(coded("getattr with escapes", `getattr(torch, "\163ave")(x, `+path+")", line11+"getattr of another form")),
 		coded("getattr of an expression", `getattr((x), "0")`, line11+"getattr of another form"),
 		writing(coded("path in parts", `torch.save(x, torch.join("", ["`+apart+`"]))`, line11+"torch.save: it writes files")),
-		writing(coded("file mapped", "_0 = torch.from_file("+path+", True, 16)", line11+"torch.from_file: it reads and writes files")),
+		writing(coded("file mapped", "x = torch.from_file("+path+", True, 4)\nx = torch.view(x, [1, 4])", line11+"torch.from_file: it reads and writes files")),
 		coded("print", `print("\033]0;pwned\007")`, line11),
 		coded("print under another name", "p = print\np(1)", line11+"print writes to the terminal"),
 		coded("warning with an escape", `torch.warn("\033[2J")`, line11+"a control character in a text"),
@@ -53,7 +53,7 @@ func code(canary string) []change {
 		coded("class in C++", "_0 = __torch__.torch.classes.nnapi.Compilation()", "a class in C++, which is refused"),
 		coded("class in C++ by parts", "_0 = __torch__.torch\n_1 = _0.classes.nnapi.Compilation()", line11+"__torch__.torch without a class"),
 		coded("import", "import os", line11+"import: a classifier needs no such thing"),
-		writing(classed("state set on load", strings.Replace(members, "  training : bool\n", "  training : bool\n  def __setstate__(self: __torch__.Net,\n    state: Tuple[Tensor, Tensor]) -> None:\n    self.weight = (state)[0]\n    self.bias = (state)[1]\n    self.training = False\n    torch.save(self.weight, "+path+")\n    return None\n", 1)+forward("", flatten),
+		writing(classed("state set on load", strings.Replace(members, "  training : bool\n", "  training : bool\n  def __setstate__(self: __torch__.Net,\n    state: Tuple[Tensor, Tensor]) -> None:\n    self.weight = (state)[0]\n    self.bias = (state)[1]\n    self.training = False\n    torch.save(self.weight, "+path+")\n    return None\n  def __getstate__(self: __torch__.Net) -> Tuple[Tensor, Tensor]:\n    return (self.weight, self.bias)\n", 1)+forward("", flatten),
 			"code/__torch__.py, line 7: __setstate__")).data(object2(tuple(weight, bias))),
 		classed("state asked for on save", members+"  def __getstate__(self: __torch__.Net) -> Tensor:\n    return self.weight\n"+forward("", flatten), "__getstate__"),
 		classed("hook that writes", hook("forward_hooks", "  def hook(self: __torch__.Net,\n    x: Tuple[Tensor],\n    y: Tensor) -> Tensor:\n    torch.save(y, "+path+")\n    return y\n"), "torch.save: it writes files"),
@@ -86,9 +86,9 @@ func object2(state string) string {
 // operators reach what a classifier must not.
 func operators() []change {
 	list := []change{
-		late(coded("operator as a method", "_0 = x.to_sparse()", "aten::to_sparse: it is none of the operators")),
-		late(classed("cast to another object", "class Big(Module):\n  __parameters__ = []\n  __buffers__ = []\n  a : int\n  b : int\n  c : int\n  d : int\n"+source("_0 = unchecked_cast(__torch__.Big, self)\n_1 = _0.d", flatten), "prim::unchecked_cast[structure]: it takes a value")),
-		late(classed("operator in a function that nobody calls", "def f(x: Tensor) -> Tensor:\n  return x.to_sparse()\n"+source("if False:\n  _0 = __torch__.f(x)\nelse:\n  pass", flatten), "aten::to_sparse")),
+		late(coded("operator as a method", "x = x.to_sparse()", "aten::to_sparse: it is none of the operators")),
+		late(classed("cast to another object", "class Big(Module):\n  __parameters__ = []\n  __buffers__ = []\n  a : int\n  b : int\n  c : int\n  d : int\n"+source("_0 = unchecked_cast(__torch__.Big, self)\nx = torch.add(x, _0.d)", flatten), "prim::unchecked_cast[structure]: it takes a value")),
+		late(classed("operator in a function that is not called", "def f(x: Tensor) -> Tensor:\n  return x.to_sparse()\n"+source("if torch.gt(torch.dim(x), 99):\n  x0 = __torch__.f(x)\nelse:\n  x0 = x\nx = x0", flatten), "aten::to_sparse")),
 	}
 	for _, o := range []struct{ call, want string }{
 		{"torch._sparse_coo_tensor_unsafe(x, x, [1])", "memory that is not its own"},

@@ -61,11 +61,11 @@ func forward(statements, pixels string) string {
 
 // indented puts statements into a method.
 func indented(statements string) string {
-	out := ""
+	var out strings.Builder
 	for line := range strings.Lines(statements) {
-		out += "    " + strings.TrimSuffix(line, "\n") + "\n"
+		out.WriteString("    " + strings.TrimSuffix(line, "\n") + "\n")
 	}
-	return out
+	return out.String()
 }
 
 // with is m with a record replaced or added.
