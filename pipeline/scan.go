@@ -6,70 +6,82 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/gate"
 )
 
-// Scanned is what Scan found of one file.
+// Scanned is what Scan says of one file: it passed, it was refused, or it could not
+// be read.
 type Scanned struct {
 	Path    string   `json:"path"`
 	OK      bool     `json:"ok"`
 	Refused string   `json:"refused,omitempty"` // why, in one line
-	SHA256  string   `json:"sha256"`
+	Error   string   `json:"error,omitempty"`   // why it could not be read
+	SHA256  string   `json:"sha256,omitempty"`
 	Bytes   int      `json:"bytes"`
 	Gate    *Verdict `json:"gate,omitempty"`
 }
 
 // Scan checks model files as every command does before it loads one, and does no
-// more: libtorch is not needed and nothing of a file is run. The error is of a file
-// that could not be read; those before it are in the list.
+// more: libtorch is not needed and nothing of a file is run. With the list comes an
+// error where a file did not pass: misuse, but for files that could not be read.
 func Scan(ctx context.Context, paths []string) ([]Scanned, error) {
-	var list []Scanned
+	list := []Scanned{}
+	refused, unread := 0, 0
 	for _, path := range paths {
 		if ctx.Err() != nil {
 			return list, ctx.Err()
 		}
-		one, err := scanFile(path)
-		if err != nil {
-			return list, fmt.Errorf("scan: %w", err)
+		one := scanFile(path)
+		if one.Refused != "" {
+			refused++
+		}
+		if one.Error != "" {
+			unread++
 		}
 		list = append(list, one)
+	}
+	switch {
+	case unread > 0:
+		return list, fmt.Errorf("%d of %d files could not be read, %d refused", unread, len(list), refused)
+	case refused > 0:
+		return list, fault.Misuse("%d of %d files refused", refused, len(list))
 	}
 	return list, nil
 }
 
-func scanFile(path string) (Scanned, error) {
-	data, err := os.ReadFile(path)
+func scanFile(path string) Scanned {
+	data, err := readRegular(path)
 	if err != nil {
-		return Scanned{}, err
+		return Scanned{Path: path, Error: err.Error()}
 	}
 	sum := sha256.Sum256(data)
 	one := Scanned{Path: path, SHA256: hex.EncodeToString(sum[:]), Bytes: len(data)}
 	verdict, err := gate.Check(data)
-	var refused *gate.Refused
-	switch {
-	case errors.As(err, &refused):
-		one.Refused = refused.Error()
-	case err != nil:
-		return one, fmt.Errorf("%s: %w", path, err)
-	default:
-		one.OK, one.Gate = true, verdict
+	if err != nil {
+		one.Refused = err.Error()
+		return one
 	}
-	return one, nil
+	one.OK, one.Gate = true, verdict
+	one.Gate.Archive = nil // a list of models need not fit in memory
+	return one
 }
 
-// AllPassed is misuse where the gate refused a file.
-func AllPassed(list []Scanned) error {
-	refused := 0
-	for _, s := range list {
-		if !s.OK {
-			refused++
-		}
+// readRegular reads a file, and does not wait for pipes and devices.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("not a file")
 	}
-	if refused == 0 {
-		return nil
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(path)
 	}
-	return fault.Misuse("%d of %d files refused", refused, len(list))
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err // the path is named beside it
+	}
+	return data, err
 }
