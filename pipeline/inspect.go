@@ -5,9 +5,13 @@ import (
 	"fmt"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/gate"
 	"ulrl/pipeline/model"
 	torch "ulrl/torchbridge"
 )
+
+// Verdict is what the gate says of a model file that passed it.
+type Verdict = gate.Verdict
 
 // InspectOptions of Inspect.
 type InspectOptions struct {
@@ -26,7 +30,8 @@ type Inspection struct {
 	Classes    int         `json:"classes"`
 	Input      string      `json:"input"` // "N×3×32×32"; "" where the model takes none of those tried
 	TrainEval  string      `json:"train_eval"`
-	Operators  []string    `json:"operators"`
+	Operators  []string    `json:"operators"` // of all its code, as loaded
+	Gate       Verdict     `json:"gate"`
 	Warnings   []string    `json:"warnings"`
 }
 
@@ -53,7 +58,7 @@ func Inspect(ctx context.Context, path string, env Env, o InspectOptions) (*Insp
 		return nil, err
 	}
 	defer dev.Close()
-	in := &Inspection{Path: path, SHA256: file.SHA256, Bytes: len(file.Data), Warnings: []string{}}
+	in := &Inspection{Path: path, SHA256: file.SHA256, Bytes: file.Size, Gate: file.Verdict, Warnings: []string{}}
 	var layers []model.Layer
 	keep := dev.NewScope()
 	defer keep.Close()

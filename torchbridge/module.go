@@ -171,7 +171,8 @@ func (m *Module) Arity() (required, most int, err error) {
 	return int(must), int(may), err
 }
 
-// Operators lists the operators that forward can reach, sorted.
+// Operators lists, sorted, the operators of all code that was loaded with the
+// module, whether forward reaches it or not; torchbridge.h says how calls are named.
 func (m *Module) Operators() ([]string, error) {
 	var list *C.tb_strings
 	if err := statusError(C.tb_module_operators(m.h, &list)); err != nil {

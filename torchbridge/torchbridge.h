@@ -254,7 +254,15 @@ tb_status* tb_module_class(const tb_module* m, const char* name,
                            tb_strings** out);
 /* Arguments of forward behind self: how many must be given, and how many may. */
 tb_status* tb_module_arity(const tb_module* m, int32_t* required, int32_t* most);
-/* Sorted names of the operators that forward can reach, calls inlined. */
+/* Sorted names of the operators in all code that was loaded with the module:
+   every function, and every method, hook and property of every class, in blocks
+   and subgraphs too. A call whose target is such code is not named, since its
+   target is listed; any other stays: prim::CallMethod (of an interface or of a
+   class made in C++), prim::CallFunction. Two names say more than libtorch's:
+   "aten::warn[text]" warns with a constant of printable ASCII, whose {} may be
+   filled in;
+   "prim::unchecked_cast[structure]" takes a value for an object or a tuple that
+   its type does not promise to be, which libtorch does not check. */
 tb_status* tb_module_operators(const tb_module* m, tb_strings** out);
 
 /* ---- module_build.cc: modules made without Python ---- */

@@ -149,6 +149,7 @@ func fakeInspect(_ context.Context, path string, _ environment, _ inspectOptions
 		Head: "linear", Classes: 10, Input: "N×1×28×28",
 		TrainEval: "train mode changes the output: BatchNorm and dropout react.",
 		Operators: []string{"aten::add_", "aten::batch_norm", "aten::conv2d", "aten::adaptive_avg_pool2d", "aten::linear", "aten::relu", "aten::flatten"},
+		Gate:      pipeline.Verdict{Records: 24, Dropped: []string{"code/__torch__.py.debug_pkl", "extra/notes", ".data/serialization_id"}},
 		Warnings:  []string{"the code writes files: aten::save"},
 	}
 	for i := range 4 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ulrl/pipeline"
 	"ulrl/pipeline/fault"
 )
 
@@ -24,9 +25,10 @@ func newInspectCommand(a *app) *cobra.Command {
 		Short: "Show a model: layers, the head, what its code does",
 		Long: `inspect shows the layers of a TorchScript file, which of them is the classifier
 head that "ulrl run" would score, whether train mode has an effect, and the
-operators that the code uses.
+operators that the code uses, whether it reaches them or not.
 
-A TorchScript file is a program: loading it runs code of whoever made it.`,
+A TorchScript file is a program of whoever made it. One whose form or operators
+are not a classifier's is refused; "ulrl scan" does that alone.`,
 		Example: "  ulrl inspect models/badnets/backdoored.pt\n  ulrl inspect mine.pt --input 3,32,32 --classes 10",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -78,6 +80,7 @@ func writeInspection(w io.Writer, width int, in *inspection) {
 	fmt.Fprintf(w, "%s\n", printable(in.Path))
 	table(w, [][]string{
 		{"SHA-256", in.SHA256},
+		{"gate", gateText(in.Gate)},
 		{"size", fmt.Sprintf("%s, %s parameters", size(int64(in.Bytes)), grouped(in.Parameters))},
 		{"input", orUnknown(in.Input)},
 		{"head", headText(in)},
@@ -98,6 +101,14 @@ func orUnknown(s string) string {
 		return unknown
 	}
 	return printable(s)
+}
+
+func gateText(v pipeline.Verdict) string {
+	text := fmt.Sprintf("passed, %s records", grouped(int64(v.Records)))
+	if n := len(v.Dropped); n > 0 {
+		text += fmt.Sprintf("; %s left out, which loading does not need", grouped(int64(n)))
+	}
+	return text
 }
 
 func headText(in *inspection) string {

@@ -45,6 +45,7 @@ func TestMisuse(t *testing.T) {
 		{"data info nosuch", []string{"data folder nosuch: not found"}},
 		{"data info nosuch --kind zip", []string{"data.kind is \"zip\", wanted one of idx,"}},
 		{"inspect", []string{"give a model: ulrl inspect "}},
+		{"scan", []string{"give files: ulrl scan mine.pt"}},
 		{"inspect a.pt b.pt", []string{"inspect takes one model, got 2"}},
 		{"inspect a.pt --input 3,32", []string{"--input 3,32: wanted channels,height,width, such as 3,32,32"}},
 		{"inspect a.pt --input 3,0,32", []string{"--input 3,0,32: wanted"}},

@@ -120,7 +120,7 @@ func TestOtherCommands(t *testing.T) {
 		{"attack -c badnets.yaml --json", []string{`"directory": "models/badnets"`}},
 		{"eval -c badnets.yaml", []string{"models/badnets/backdoored.pt: measured in 4.2 s", "ASR  attack success rate   99.30 %"}},
 		{"eval mine.pt -c badnets.yaml", []string{"mine.pt: measured in 4.2 s"}},
-		{"inspect mine.pt --input 3,32,32", []string{"1.2 MiB, 701,466 parameters", "linear, 10 classes", "64×16×3×3", "1,290  scored", "Operators (7)", "writes files"}},
+		{"inspect mine.pt --input 3,32,32", []string{"1.2 MiB, 701,466 parameters", "linear, 10 classes", "64×16×3×3", "1,290  scored", "Operators (7)", "writes files", "passed, 24 records; 3 left out"}},
 		{"inspect mine.pt --json", []string{`"head": "linear"`}},
 		{"doctor", []string{"  ok  libtorch  1.13.0\n"}},
 		{"version", []string{"ulrl ", "libtorch "}},

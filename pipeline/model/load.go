@@ -3,31 +3,30 @@
 package model
 
 import (
-	"archive/zip"
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"strings"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/gate"
 	torch "ulrl/torchbridge"
 )
 
-// File is a model file's bytes, read once, so that what was hashed is what is
-// loaded.
+// File is a model file that passed the gate. It is read once: what was hashed is
+// what was checked, and what was checked is what is loaded.
 type File struct {
 	Path   string
-	SHA256 string // hex
-	Data   []byte
+	SHA256 string // hex, of the file
+	Size   int    // of the file, bytes
+	gate.Verdict
 }
 
-// ReadFile reads a TorchScript archive and refuses what is plainly none,
-// without running any of it.
+// ReadFile reads a TorchScript archive and refuses what a classifier's file does
+// not look like, without running any of it.
 func ReadFile(name string) (*File, error) {
 	info, err := os.Stat(name)
 	switch {
@@ -42,51 +41,28 @@ func ReadFile(name string) (*File, error) {
 	if err != nil {
 		return nil, fault.Misuse("model %s: %w", name, errors.Unwrap(err))
 	}
-	if err := looksLikeTorchScript(data); err != nil {
+	verdict, err := gate.Check(data)
+	if err != nil {
 		return nil, fault.Misuse("model %s: %w", name, err)
 	}
 	sum := sha256.Sum256(data)
-	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Data: data}, nil
+	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Size: len(data), Verdict: *verdict}, nil
 }
 
-const exportAdvice = "save the model with torch.jit.script(model).save(path)"
-
-func looksLikeTorchScript(data []byte) error {
-	switch {
-	case len(data) == 0:
-		return errors.New("the file is empty")
-	case data[0] == 0x80:
-		return errors.New("this is a Python pickle, not TorchScript: " + exportAdvice)
-	case !bytes.HasPrefix(data, []byte("PK\x03\x04")):
-		return errors.New("this is not a TorchScript file: " + exportAdvice)
-	}
-	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		return errors.New("the archive is damaged or truncated (" + strings.TrimPrefix(err.Error(), "zip: ") + "): copy it again")
-	}
-	has := map[string]bool{}
-	for _, f := range archive.File {
-		_, inside, _ := strings.Cut(f.Name, "/")
-		has[inside] = true
-		if strings.HasPrefix(inside, "code/") && path.Ext(inside) == ".py" {
-			has["code"] = true
-		}
-	}
-	switch {
-	case !has["data.pkl"]:
-		return errors.New("this is a ZIP archive of something else, not TorchScript: " + exportAdvice)
-	case !has["constants.pkl"] || !has["code"]:
-		return errors.New("this is a state dict or a pickled model (torch.save), not TorchScript: load it in Python and " + exportAdvice)
-	}
-	return nil
-}
-
-// Load loads the archive onto the scope's device and checks that forward takes
-// one tensor. Loading runs code of the archive.
+// Load loads the archive onto the scope's device and checks what its code can do
+// and that forward takes one tensor, before anything of it is run.
 func (f *File) Load(s *torch.Scope) (*torch.Module, error) {
-	m, err := s.LoadModule(f.Data)
+	m, err := s.LoadModule(f.Archive)
 	if err != nil {
 		return nil, fault.Misuse("model %s: libtorch cannot load it: %w", f.Path, err)
+	}
+	operators, err := m.Operators()
+	if err != nil {
+		return nil, fault.Misuse("model %s: %w", f.Path, err)
+	}
+	if err := gate.Operators(operators); err != nil {
+		m.Close()
+		return nil, fault.Misuse("model %s: %w", f.Path, err)
 	}
 	required, most, err := m.Arity()
 	if err != nil {

@@ -56,6 +56,8 @@ func (r *reader) stepContainer(code byte) error {
 	return r.extend(items) // APPENDS, ADDITEMS
 }
 
+var errFilled = errors.New("a list or dict is filled twice, which TorchScript does not do")
+
 // top is the value that the next ones are put into.
 func (r *reader) top() (any, error) {
 	v, err := r.pop()
@@ -72,6 +74,9 @@ func (r *reader) extend(items []any) error {
 	}
 	switch to := v.(type) {
 	case *List:
+		if r.strict && len(to.Items) > 0 {
+			return errFilled
+		}
 		to.Items = append(to.Items, items...)
 	case *Set:
 		to.Items = append(to.Items, items...)
@@ -100,6 +105,9 @@ func (r *reader) assign(items []any) error {
 	}
 	if !ok {
 		return fmt.Errorf("%T takes no entries", v)
+	}
+	if r.strict && to.Len() > 0 {
+		return errFilled
 	}
 	for i := 0; i < len(items); i += 2 {
 		if key, is := items[i].(string); is && len(key) > maxKey {

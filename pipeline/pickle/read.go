@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Limits that no honest pickle of a model comes near.
@@ -21,7 +22,25 @@ const (
 // else is made of it; its error ends the reading. Every length is checked against
 // text before memory is taken for it.
 func Read(text []byte, allow func(Global) error) (value any, err error) {
-	r := reader{text: text, allow: allow, memo: map[uint64]any{}}
+	return (&reader{text: text, allow: allow, memo: map[uint64]any{}}).read()
+}
+
+// ReadTorchScript reads a pickle as TorchScript writes it: with its opcodes only, no
+// value kept for later use before it is whole, nothing behind its end. libtorch's
+// own reader would take others for something else.
+func ReadTorchScript(text []byte, allow func(Global) error) (any, error) {
+	r := &reader{text: text, allow: allow, memo: map[uint64]any{}, strict: true}
+	value, err := r.read()
+	if err == nil && r.at != len(text) {
+		err = r.wrap(errors.New("something lies behind its end"))
+	}
+	return value, err
+}
+
+// torchScript are the opcodes of TorchScript's pickles.
+const torchScript = "\x80]})q(\x88\x89NKMJ\x8aXGt\x85\x86\x87eruhj.c\x81bRQ"
+
+func (r *reader) read() (any, error) {
 	for {
 		code, err := r.byte()
 		if err != nil {
@@ -33,6 +52,13 @@ func Read(text []byte, allow func(Global) error) (value any, err error) {
 			}
 			return r.stack[0], nil
 		}
+		if r.strict && strings.IndexByte(torchScript, code) < 0 {
+			return nil, r.wrap(fmt.Errorf("opcode 0x%02x: TorchScript does not write it", code))
+		}
+		if r.strict && r.last == 0x81 && (code == 'q' || code == 'r') {
+			return nil, r.wrap(errors.New("an object is kept before it has its state, which TorchScript does not do"))
+		}
+		r.last = code
 		if err := r.step(code); err != nil {
 			return nil, r.wrap(fmt.Errorf("opcode 0x%02x: %w", code, err))
 		}
@@ -54,12 +80,14 @@ type reader struct {
 	marks  []int // heights of the stack
 	memo   map[uint64]any
 	values int // made so far
+	strict bool
+	last   byte // opcode before this one
 }
 
 func (r *reader) wrap(err error) error {
 	var refused *Refused
 	if errors.As(err, &refused) {
-		return err // it says all
+		return refused // it says all
 	}
 	return fmt.Errorf("pickle, byte %d: %w", r.at, err)
 }

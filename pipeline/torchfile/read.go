@@ -260,48 +260,34 @@ func (a *archiveReader) object(o *pickle.Object, depth int) (any, error) {
 	return value, err
 }
 
-// tensor makes one of _rebuild_tensor's arguments: storage, offset, size, stride.
+// tensor makes one of _rebuild_tensor's arguments.
 func (a *archiveReader) tensor(args pickle.Tuple) (*Tensor, error) {
-	if len(args) < 4 {
-		return nil, errors.New("a tensor without its shape")
-	}
-	storage, dtype, element, err := a.storage(args[0])
+	v, err := ViewOf(args)
 	if err != nil {
 		return nil, err
 	}
-	offset, ok := args[1].(int64)
-	shape, okShape := extents(args[2])
-	stride, okStride := extents(args[3])
-	if !ok || !okShape || !okStride || offset < 0 || len(shape) != len(stride) {
-		return nil, errors.New("a tensor of a form that is not known")
+	storage, err := a.storage(v.Storage)
+	if err != nil {
+		return nil, err
 	}
-	if offset > int64(len(storage)) {
-		return nil, fmt.Errorf("a tensor of shape %v lies outside of its %d bytes", shape, len(storage))
+	n, err := v.Len()
+	if err != nil {
+		return nil, err
 	}
-	n, last := 1, offset
-	for i, extent := range shape {
-		if extent == 0 {
-			return &Tensor{DType: dtype, Shape: shape, Data: []byte{}}, nil
+	t := &Tensor{DType: v.Storage.DType, Shape: v.Shape}
+	element := v.Storage.Element
+	if n == 0 || contiguous(v.Shape, v.Stride) {
+		from, to := int(v.Offset)*element, (int(v.Offset)+n)*element
+		if n == 0 {
+			from, to = 0, 0
 		}
-		if extent > len(storage) || n > len(storage)/extent || stride[i] > len(storage) {
-			return nil, fmt.Errorf("a tensor of shape %v lies outside of its %d bytes", shape, len(storage))
-		}
-		n *= extent
-		last += int64(extent-1) * int64(stride[i])
-	}
-	if last >= int64(len(storage)/element) {
-		return nil, fmt.Errorf("a tensor of shape %v lies outside of its %d bytes", shape, len(storage))
-	}
-	t := &Tensor{DType: dtype, Shape: shape}
-	if contiguous(shape, stride) {
-		from, to := int(offset)*element, (int(offset)+n)*element
 		t.Data = storage[from:to:to]
 		return t, nil
 	}
 	if a.uncopied -= int64(n * element); a.uncopied < 0 {
 		return nil, errors.New("its tensors are more than the file holds")
 	}
-	t.Data = gather(storage, element, int(offset), shape, stride, n)
+	t.Data = gather(storage, element, int(v.Offset), v.Shape, v.Stride, n)
 	return t, nil
 }
 
@@ -336,51 +322,18 @@ func contiguous(shape, stride []int) bool {
 	return true
 }
 
-// storage reads what a persistent id stands for: ("storage", class, key,
-// location, elements).
-func (a *archiveReader) storage(value any) (data []byte, dtype string, element int, err error) {
-	id, ok := value.(pickle.Persistent)
-	parts, okTuple := id.ID.(pickle.Tuple)
-	if !ok || !okTuple || len(parts) < 5 || parts[0] != "storage" {
-		return nil, "", 0, errors.New("a tensor without its storage")
-	}
-	class, okClass := parts[1].(pickle.Global)
-	key, okKey := parts[2].(string)
-	count, okCount := parts[4].(int64)
-	dtype, element, okType := elementOf(class.Name)
-	if !okClass || !okKey || !okCount || !okType || len(key) > 64 || count < 0 || count > math.MaxInt64/8 {
-		return nil, "", 0, errors.New("a tensor's storage is of a form that is not known")
-	}
-	data, there := a.tensors[key]
+// storage reads a storage's record.
+func (a *archiveReader) storage(s Storage) ([]byte, error) {
+	data, there := a.tensors[s.Key]
 	if !there {
-		name := "data/" + key
-		if data, err = a.record(name, math.MaxInt64); err != nil {
-			return nil, "", 0, err
+		var err error
+		if data, err = a.record("data/"+s.Key, math.MaxInt64); err != nil {
+			return nil, err
 		}
-		a.tensors[key] = data
+		a.tensors[s.Key] = data
 	}
-	if int64(len(data)) != count*int64(element) {
-		return nil, "", 0, fmt.Errorf("the archive's data/%s has %d bytes, %d elements of %s take %d", key, len(data), count, dtype, count*int64(element))
+	if err := s.Fits(len(data)); err != nil {
+		return nil, err
 	}
-	return data, dtype, element, nil
-}
-
-// extents are the whole numbers, from 0, of a tuple.
-func extents(value any) ([]int, bool) {
-	if o, is := value.(*pickle.Object); is && o.Class.String() == "torch.Size" && len(o.Args) == 1 {
-		value = o.Args[0]
-	}
-	t, ok := value.(pickle.Tuple)
-	if !ok {
-		return nil, false
-	}
-	out := make([]int, len(t))
-	for i, v := range t {
-		n, ok := v.(int64)
-		if !ok || n < 0 || n > math.MaxInt32 {
-			return nil, false
-		}
-		out[i] = int(n)
-	}
-	return out, true
+	return data, nil
 }

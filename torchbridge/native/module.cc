@@ -1,11 +1,9 @@
 // TorchScript modules: load, save, run, move, look inside.
 #include "internal.h"
 
-#include <set>
 #include <sstream>
 
 #include <ATen/autocast_mode.h>
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
 
@@ -39,13 +37,6 @@ std::vector<std::string> names_of(const List& list) {
   std::vector<std::string> names;
   for (const auto& entry : list) names.push_back(entry.name);
   return names;
-}
-
-void collect(const torch::jit::Block* block, std::set<std::string>& names) {
-  for (const auto* node : block->nodes()) {
-    names.insert(node->kind().toQualString());
-    for (const auto* inner : node->blocks()) collect(inner, names);
-  }
 }
 
 // PyTorch mangles class names ("__torch__.torch.nn.modules.linear.___torch_mangle_3.Linear").
@@ -255,16 +246,6 @@ tb_status* tb_module_arity(const tb_module* m, int32_t* required, int32_t* most)
     }
     *required = must;
     *most = may;
-  });
-}
-
-tb_status* tb_module_operators(const tb_module* m, tb_strings** out) {
-  return guarded(kNoGrad, [&] {
-    auto graph = need(m, "module").value.get_method("forward").graph()->copy();
-    torch::jit::Inline(*graph);
-    std::set<std::string> names;
-    collect(graph->block(), names);
-    give(out, std::vector<std::string>(names.begin(), names.end()));
   });
 }
 

@@ -1,0 +1,60 @@
+package gate_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"ulrl/pipeline/gate"
+	"ulrl/pipeline/gate/gatetest"
+)
+
+func TestHonest(t *testing.T) {
+	v, err := gate.Check(gatetest.Honest().Bytes(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(v.Operators, " "); got != "torch.flatten torch.linear" {
+		t.Errorf("operators %s", got)
+	}
+	again, err := gate.Check(v.Archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(again.Archive) != string(v.Archive) {
+		t.Error("packed again it differs")
+	}
+}
+
+func TestHostile(t *testing.T) {
+	corpus := gatetest.Corpus(t, "/nowhere/canary")
+	if len(corpus) < 40 {
+		t.Errorf("only %d hostile files", len(corpus))
+	}
+	seen := map[string]bool{}
+	for _, h := range corpus {
+		name := strings.ReplaceAll(h.Name, "/", "_")
+		if key := h.Name + h.Want; seen[key] {
+			t.Errorf("%s is there twice", name)
+		} else {
+			seen[key] = true
+		}
+		t.Run(name, func(t *testing.T) {
+			_, err := gate.Check(h.Data)
+			var refused *gate.Refused
+			switch {
+			case h.Late && err == nil:
+			case h.Late:
+				t.Errorf("the text is refused as well: %v", err)
+			case !errors.As(err, &refused):
+				t.Fatalf("got %v, wanted a refusal", err)
+			case !strings.Contains(err.Error(), h.Want):
+				t.Errorf("got  %s\nwant %s", err, h.Want)
+			}
+			if err != nil && (strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r == 0x7f }) || len(err.Error()) > 400) {
+				t.Errorf("not one line of plain text: %q", err)
+			}
+		})
+	}
+	t.Logf("%d files", len(corpus))
+}
