@@ -79,26 +79,27 @@ func confine(c confinement, local engine) engine {
 	return local
 }
 
-// do has a worker do a job; the bool says whether result was filled in.
-func (w workers) do(ctx context.Context, env environment, job string, c *config.Config, args jobArgs, rights sandbox.Rights, result any) (bool, error) {
+// do has a worker do a job; result is nil where nothing came of it.
+func (w workers) do(ctx context.Context, env environment, job string, c *config.Config, args jobArgs, rights sandbox.Rights, result any) error {
 	if has := sandbox.Supported(); !has.Enough() {
-		return false, fault.Misuse("%w: it has %s; run the model in a container or virtual machine, with --trust-model", sandbox.ErrUnsupported, has)
+		return fault.Misuse("%w: it has %s; run the model in a container or virtual machine, with --trust-model", sandbox.ErrUnsupported, has)
 	}
 	if c != nil {
 		text, err := c.YAML()
 		if err != nil {
-			return false, err
+			return err
 		}
 		args.Config = string(text)
 	}
 	packed, err := json.Marshal(args)
 	if err != nil {
-		return false, fmt.Errorf("encode the job: %w", err)
+		return fmt.Errorf("encode the job: %w", err)
 	}
 	process := worker.Worker{Args: workerArgs, Log: env.Log, Sink: env.Progress, Stall: w.Stall, Time: w.Time}
-	return process.Do(ctx, worker.Request{
+	_, err = process.Do(ctx, worker.Request{
 		Job: job, Args: packed, Rights: rights, Command: env.Command, Debug: debugging(env.Log),
 	}, result)
+	return err
 }
 
 func debugging(log logrus.FieldLogger) bool {
@@ -124,8 +125,7 @@ func into(dir string, do func() error) error {
 func (w workers) run(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error) {
 	var result *runstore.Result
 	err := into(c.Output, func() error {
-		_, err := w.do(ctx, env, jobRun, c, jobArgs{Force: force}, pipeline.Rights(c, c.Output), &result)
-		return err
+		return w.do(ctx, env, jobRun, c, jobArgs{Force: force}, pipeline.Rights(c, c.Output), &result)
 	})
 	if err != nil {
 		return result, err
@@ -142,8 +142,7 @@ func (w workers) attack(ctx context.Context, c *config.Config, env environment, 
 	err := into(c.Attack.Output, func() error {
 		return into(c.Attack.CleanModel.Dir, func() error {
 			rights := pipeline.Rights(c, c.Attack.Output, c.Attack.CleanModel.Dir)
-			_, err := w.do(ctx, env, jobAttack, c, jobArgs{Make: o}, rights, &result)
-			return err
+			return w.do(ctx, env, jobAttack, c, jobArgs{Make: o}, rights, &result)
 		})
 	})
 	if err == nil {
@@ -154,7 +153,7 @@ func (w workers) attack(ctx context.Context, c *config.Config, env environment, 
 
 func (w workers) export(ctx context.Context, c *config.Config, env environment, partial string) (*exportResult, error) {
 	var result *exportResult
-	_, err := w.do(ctx, env, jobExport, c, jobArgs{Dir: partial}, pipeline.Rights(c, partial), &result)
+	err := w.do(ctx, env, jobExport, c, jobArgs{Dir: partial}, pipeline.Rights(c, partial), &result)
 	return result, err
 }
 
@@ -164,25 +163,25 @@ func (w workers) eval(ctx context.Context, c *config.Config, env environment, mo
 	if model != "" {
 		rights.Read = append(rights.Read, model)
 	}
-	_, err := w.do(ctx, env, jobEval, c, jobArgs{Path: model}, rights, &result)
+	err := w.do(ctx, env, jobEval, c, jobArgs{Path: model}, rights, &result)
 	return result, err
 }
 
 func (w workers) inspect(ctx context.Context, path string, env environment, o inspectOptions) (*inspection, error) {
 	var result *inspection
-	_, err := w.do(ctx, env, jobInspect, nil, jobArgs{Path: path, Inspect: o}, pipeline.FileRights([]string{path}), &result)
+	err := w.do(ctx, env, jobInspect, nil, jobArgs{Path: path, Inspect: o}, pipeline.FileRights([]string{path}), &result)
 	return result, err
 }
 
 func (w workers) imports(ctx context.Context, env environment, record string, o importOptions, partial string) (*importResult, error) {
 	var result *importResult
-	_, err := w.do(ctx, env, jobImport, nil, jobArgs{Record: record, Import: o, Dir: partial}, pipeline.FileRights([]string{record}, partial), &result)
+	err := w.do(ctx, env, jobImport, nil, jobArgs{Record: record, Import: o, Dir: partial}, pipeline.FileRights([]string{record}, partial), &result)
 	return result, err
 }
 
 func (w workers) defense(ctx context.Context, env environment, model, record string) ([]byte, error) {
 	var result []byte
-	_, err := w.do(ctx, env, jobDefense, nil, jobArgs{Path: model, Record: record}, pipeline.FileRights([]string{model, record}), &result)
+	err := w.do(ctx, env, jobDefense, nil, jobArgs{Path: model, Record: record}, pipeline.FileRights([]string{model, record}), &result)
 	return result, err
 }
 

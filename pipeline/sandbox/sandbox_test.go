@@ -144,7 +144,7 @@ func TestMain(m *testing.M) {
 
 // confined runs a deed in a process that is confined to the folders in and out of
 // the folder that it gives.
-func confined(t *testing.T, name string) (output []byte, err error, dir string) {
+func confined(t *testing.T, name string) (dir string, output []byte, err error) {
 	t.Helper()
 	dir = t.TempDir()
 	for _, sub := range []string{"in", "out"} {
@@ -163,7 +163,7 @@ func confined(t *testing.T, name string) (output []byte, err error, dir string) 
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asConfined+"="+dir, asDeed+"="+name, "TEST_PARENT="+strconv.Itoa(os.Getpid()))
 	output, err = cmd.CombinedOutput()
-	return output, err, dir
+	return dir, output, err
 }
 
 func TestWhatAConfinedProcessMayDo(t *testing.T) {
@@ -172,7 +172,7 @@ func TestWhatAConfinedProcessMayDo(t *testing.T) {
 	}
 	for _, d := range deeds() {
 		t.Run(d.name, func(t *testing.T) {
-			output, err, dir := confined(t, d.name)
+			dir, output, err := confined(t, d.name)
 			var verdict struct {
 				Err string
 				Is  bool
@@ -187,7 +187,7 @@ func TestWhatAConfinedProcessMayDo(t *testing.T) {
 	}
 	for _, d := range lethal() {
 		t.Run(d.name, func(t *testing.T) {
-			output, err, _ := confined(t, d.name)
+			_, output, err := confined(t, d.name)
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGSYS {
 				t.Errorf("ended by %v: %s", err, output)

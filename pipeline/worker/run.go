@@ -301,7 +301,7 @@ func crash(waited error, printed string) error {
 	case strings.Contains(printed, "out of memory"), strings.Contains(printed, "bad_alloc"):
 		return errors.New("the worker ran out of memory: lower the batch sizes, or use a machine with more")
 	case first == "":
-		return fmt.Errorf("the worker crashed (%v)", exit)
+		return fmt.Errorf("the worker crashed: %w", exit)
 	}
 	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; --log-level debug tells more", first)
 }

@@ -8,7 +8,7 @@ func pickled(name, data, want string) change {
 
 // pickles name or build what TorchScript's do not.
 func pickles() []change {
-	with := func(value string) string { return net(value) }
+	with := net
 	doubled := ")"
 	for range 40 { // twice as many values each time
 		doubled += "q\x00h\x00\x86"
