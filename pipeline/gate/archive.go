@@ -153,6 +153,9 @@ func checkLayout(data []byte, in *zip.Reader) error {
 		if f == nil {
 			return refuse("", ownAdvice, "the archive's records overlap, or something lies between them")
 		}
+		if from > int64(len(data)) {
+			return damaged(clip(f.Name), zip.ErrFormat)
+		}
 		if !sameHead(head, f) {
 			return refuse(clip(f.Name), ownAdvice, "the archive says of this record one thing in its directory and another beside it")
 		}

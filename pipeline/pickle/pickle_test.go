@@ -225,5 +225,30 @@ func FuzzRead(f *testing.F) {
 		if _, err := Read(text, everything); err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
+		if _, err := ReadTorchScript(text, everything); err == nil {
+			if _, err := Read(text, everything); err != nil {
+				t.Errorf("taken as TorchScript's, and else %v", err)
+			}
+		}
 	})
+}
+
+func TestTorchScriptIsStricter(t *testing.T) {
+	for text, want := range map[string]string{
+		"\x80\x02}(X\x01\x00\x00\x00aK\x01u.": "",
+		"\x80\x02]q\x00.":                     "",
+		"\x80\x02\x8c\x01a.":                  "opcode 0x8c: TorchScript does not write it",
+		"\x80\x02).)":                         "something lies behind its end",
+		"\x80\x02ca\nb\n)\x81q\x00}b.":        "kept before it has its state",
+		"\x80\x02](K\x01e(K\x02e.":            "filled twice",
+		"\x80\x02}(X\x01\x00\x00\x00aK\x01u(X\x01\x00\x00\x00bK\x01u.": "filled twice",
+	} {
+		if _, err := Read([]byte(text), everything); err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+		_, err := ReadTorchScript([]byte(text), everything)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
 }

@@ -3,6 +3,12 @@
 // with the function's name and its arguments, for the caller to make sense of.
 package pickle
 
+import (
+	"strconv"
+	"strings"
+	"unicode"
+)
+
 // A pickle's values are nil, bool, int64, float64, string, []byte, Tuple, *List,
 // *Dict, Set, Global, *Object and Persistent.
 type (
@@ -18,8 +24,14 @@ type (
 	Persistent struct{ ID any }
 )
 
-// String is MODULE.NAME.
-func (g Global) String() string { return g.Module + "." + g.Name }
+// String is MODULE.NAME, in which characters that could steer a terminal are escaped.
+func (g Global) String() string {
+	full := g.Module + "." + g.Name
+	if strings.ContainsFunc(full, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		full = strings.Trim(strconv.QuoteToASCII(full), `"`)
+	}
+	return full
+}
 
 // Dict is a Python dict, in the pickle's order.
 type Dict struct {

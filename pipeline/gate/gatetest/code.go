@@ -3,11 +3,11 @@ package gatetest
 import "strings"
 
 func coded(name, statements, want string) change {
-	return change{name: name, model: Honest().with("code/__torch__.py", source(statements, "torch.flatten(x, 1)")), want: want}
+	return change{name: name, model: Honest().With("code/__torch__.py", source(statements, "torch.flatten(x, 1)")), want: want}
 }
 
 func classed(name, code, want string) change {
-	return change{name: name, model: Honest().with("code/__torch__.py", code), want: want}
+	return change{name: name, model: Honest().With("code/__torch__.py", code), want: want}
 }
 
 func writing(c change) change { c.writes = true; return c }
@@ -74,7 +74,7 @@ func code(canary string) []change {
 
 // data is c with another data.pkl.
 func (c change) data(pickle string) change {
-	c.model = c.model.with("data.pkl", pickle)
+	c.model = c.model.With("data.pkl", pickle)
 	return c
 }
 

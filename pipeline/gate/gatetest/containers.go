@@ -46,6 +46,7 @@ func containers(t testing.TB) []Hostile {
 		{Name: "another name beside the record", Data: patched(func(b []byte) []byte { b[30+len("net/")] = 'D'; return b }), Want: "one thing in its directory and another beside it"},
 		{Name: "another size beside the record", Data: patched(func(b []byte) []byte { b[22]++; return b }), Want: "one thing in its directory and another beside it"},
 		{Name: "another method in the directory", Data: patched(func(b []byte) []byte { b[directory+10] = 8; return b }), Want: "one thing in its directory and another beside it"},
+		{Name: "name longer than the file", Data: patched(func(b []byte) []byte { b[26], b[27] = 0xff, 0xff; return b }), Want: "net/data.pkl: the archive is damaged or truncated"},
 		{Name: "bit flipped", Data: patched(func(b []byte) []byte { b[bytes.Index(b, []byte("\x80\x3f"))] ^= 1; return b }), Want: "data/0: the archive is damaged or truncated (checksum error)"},
 		{Name: "overlapping records", Data: patched(func(b []byte) []byte {
 			second := directory + 46 + int(le.Uint16(b[directory+28:]))
@@ -67,7 +68,7 @@ func lyingBomb(t testing.TB) []byte {
 	t.Helper()
 	m := Honest()
 	big := strings.Repeat(" ", 1<<20)
-	b := m.with("code/__torch__.py", big).Bytes(t)
+	b := m.With("code/__torch__.py", big).Bytes(t)
 	size := binary.LittleEndian.AppendUint32(nil, 1<<20)
 	return bytes.ReplaceAll(b, size, binary.LittleEndian.AppendUint32(nil, 1000))
 }
@@ -89,12 +90,12 @@ func records() []change {
 		{name: "encrypted", model: m.replaced(2, Record{Name: "data/0", Data: m.Records[2].Data, Flags: 1}), want: "data/0: the record is encrypted"},
 		{name: "method of another kind", model: m.replaced(2, Record{Name: "data/0", Data: m.Records[2].Data, Method: 12}), want: "in a way that PyTorch does not use"},
 		{name: "tensor compressed", model: m.replaced(2, Record{Name: "data/0", Data: m.Records[2].Data, Method: zip.Deflate}), want: "the record is compressed, which PyTorch does not do"},
-		{name: "bomb", model: m.with("code/__torch__.py", strings.Repeat(" ", 8<<20+1)), want: "code/__torch__.py: the record takes 8388609 bytes"},
+		{name: "bomb", model: m.With("code/__torch__.py", strings.Repeat(" ", 8<<20+1)), want: "code/__torch__.py: the record takes 8388609 bytes"},
 		{name: "no version", model: m.without("version"), want: "lacks its version"},
 		{name: "two versions", model: m.and(Record{Name: ".data/version", Data: "3\n"}), want: "two versions"},
-		{name: "version of the future", model: m.with("version", "99\n"), want: "version 99 of TorchScript is not known"},
-		{name: "version of the past", model: m.with("version", "1\n"), want: "version 1 of TorchScript is too old"},
-		{name: "version that is none", model: m.with("version", "3\x1b[31m"), want: "is no version"},
+		{name: "version of the future", model: m.With("version", "99\n"), want: "version 99 of TorchScript is not known"},
+		{name: "version of the past", model: m.With("version", "1\n"), want: "version 1 of TorchScript is too old"},
+		{name: "version that is none", model: m.With("version", "3\x1b[31m"), want: "is no version"},
 		{name: "big-endian", model: m.and(Record{Name: "byteorder", Data: "big"}), want: "big-endian"},
 		{name: "state dict", model: m.without("code/__torch__.py").without("constants.pkl"), want: "a state dict or a pickled model"},
 		{name: "archive of something else", model: m.without("data.pkl"), want: "a ZIP archive of something else"},

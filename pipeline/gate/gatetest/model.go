@@ -68,8 +68,8 @@ func indented(statements string) string {
 	return out.String()
 }
 
-// with is m with a record replaced or added.
-func (m Model) with(name, data string) Model {
+// With is m with a record replaced or added.
+func (m Model) With(name, data string) Model {
 	for i, r := range m.Records {
 		if r.Name == name {
 			return m.replaced(i, Record{name, data, r.Method, r.Flags})

@@ -3,7 +3,7 @@ package gatetest
 import "strings"
 
 func pickled(name, data, want string) change {
-	return change{name: name, model: Honest().with("data.pkl", data), want: want}
+	return change{name: name, model: Honest().With("data.pkl", data), want: want}
 }
 
 // pickles name or build what TorchScript's do not.
@@ -51,7 +51,7 @@ func pickles() []change {
 }
 
 func constants(name, value, want string) change {
-	m := Honest().with("constants.pkl", "\x80\x02"+value+".").and(Record{Name: "constants/0", Data: strings.Repeat("\x00", 32)})
+	m := Honest().With("constants.pkl", "\x80\x02"+value+".").and(Record{Name: "constants/0", Data: strings.Repeat("\x00", 32)})
 	return change{name: name, model: m, want: want}
 }
 
@@ -100,9 +100,9 @@ func objects() []change {
 		pickled("dict filled twice", "\x80\x02"+global("__torch__", "Net")+")\x81}(X\x01\x00\x00\x00aK\x01u(X\x01\x00\x00\x00bK\x01ub.", "filled twice"),
 		pickled("list of another kind", net(call("torch.jit._pickle", "build_intlist", "](X\x01\x00\x00\x00ae")), "weight of __torch__.Net is not what"),
 		{name: "another class than declared", model: Honest().
-			with("code/__torch__.py", "class A(Module):\n  a : int\nclass B(Module):\n  a : int\n  b : int\nclass Net(Module):\n  part : __torch__.B\n").
-			with("data.pkl", object("__torch__", "Net", "part", instance("__torch__", "A", "a", "K\x01"))),
+			With("code/__torch__.py", "class A(Module):\n  a : int\nclass B(Module):\n  a : int\n  b : int\nclass Net(Module):\n  part : __torch__.B\n").
+			With("data.pkl", object("__torch__", "Net", "part", instance("__torch__", "A", "a", "K\x01"))),
 			want: "part of __torch__.Net is not what the archive's code declares"},
-		{name: "class twice", model: Honest().with("code/__torch__.py", source("", flatten)+source("", flatten)), want: "the class __torch__.Net is there twice"},
+		{name: "class twice", model: Honest().With("code/__torch__.py", source("", flatten)+source("", flatten)), want: "the class __torch__.Net is there twice"},
 	}
 }
