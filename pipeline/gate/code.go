@@ -179,7 +179,7 @@ func knownDunder(s string) bool {
 	}
 	switch s {
 	case "__torch__", "__parameters__", "__buffers__", "__annotations__", "__forward_hooks__", "__forward_pre_hooks__",
-		"__init__", "__call__", "__len__", "__contains__", "__getitem__", "__setitem__", "__delitem__", "__iter__", "__next__",
+		"__new__", "__init__", "__call__", "__len__", "__contains__", "__getitem__", "__setitem__", "__delitem__", "__iter__", "__next__",
 		"__enter__", "__exit__", "__str__", "__bool__", "__hash__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__",
 		"__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__", "__pow__", "__neg__", "__pos__",
 		"__and__", "__or__", "__xor__", "__iand__", "__ior__", "__ixor__", "__lshift__", "__rshift__", "__invert__",

@@ -174,6 +174,59 @@ torch.jit.script(m).save(sys.argv[2])`, name, path).CombinedOutput()
 	}
 }
 
+// Members of every kind that Python's exporter writes, and code that makes objects.
+func TestUnusualMembersPass(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	python := testenv.Python(t, "torch")
+	dir := t.TempDir()
+	script, path := filepath.Join(dir, "net.py"), filepath.Join(dir, "scripted.pt")
+	const source = `
+import sys, torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.layers = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
+        self.named = nn.ModuleDict({"a b": nn.Linear(8, 8)})
+        self.act = nn.PReLU()
+        self.register_buffer("part", torch.zeros(6)[1:5:2])
+        self.scales = {"x": 1}
+        self.shares = [1.0, 2.0]
+        self.mixed = (1, "two", None)
+        self.pairs = [(1, 2), (3, 4)]
+        self.none = None
+        self.text = "one\nré"
+        self.device = torch.device("cpu")
+
+    def forward(self, x):
+        with torch.no_grad():
+            mean = x.mean()
+        x = self.conv(x).mean([2, 3])
+        for layer in self.layers:
+            x = layer(x)
+        for _, layer in self.named.items():
+            x = self.act(layer(x))
+        assert x.dim() == 2, f"the shape {x.shape} is odd"
+        both = {"x": x * self.scales["x"], "y": x + self.shares[1] + mean + self.part.sum()}
+        return torch.stack([both["x"], both["y"]], 0).sum(0)[..., :4]
+
+torch.jit.script(Net()).save(sys.argv[1])
+`
+	if err := os.WriteFile(script, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(python, script, path).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passes(t, dev, data, 2, 3, 8, 8)
+}
+
 // Operators of code that forward does not reach are judged as well.
 func TestOperatorsOfAllCode(t *testing.T) {
 	_, dev := testenv.CPU(t)
