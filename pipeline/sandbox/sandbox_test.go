@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ulrl/pipeline/testenv"
 )
 
 // deed is something that a confined process tries; its error is what the kernel says.
@@ -168,7 +170,7 @@ func confined(t *testing.T, name string) (dir string, output []byte, err error) 
 
 func TestWhatAConfinedProcessMayDo(t *testing.T) {
 	if has := Supported(); !has.Enough() {
-		t.Skipf("this kernel has %s", has)
+		testenv.Skip(t, "this kernel has %s", has)
 	}
 	for _, d := range deeds() {
 		t.Run(d.name, func(t *testing.T) {
