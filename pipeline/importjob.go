@@ -3,8 +3,6 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,9 +89,9 @@ type importing struct {
 }
 
 func (im *importing) write(ctx context.Context) error {
-	sum, err := fileSum(filepath.Join(im.r.Dir, backdoorbench.FileAttack))
+	sum, err := runstore.SumFile(filepath.Join(im.r.Dir, backdoorbench.FileAttack))
 	if err != nil {
-		return err
+		return fault.Misuse("read the record: %w", err)
 	}
 	im.result = &ImportResult{
 		Record: im.r.Dir, SHA256: sum,
@@ -199,19 +197,6 @@ func copyFile(to, from string) error {
 		return fmt.Errorf("write the import: %w", err)
 	}
 	return nil
-}
-
-func fileSum(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", fault.Misuse("read the record: %w", err)
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("read the record: %w", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // usualTarget is what most triggers lead to.

@@ -7,7 +7,6 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/memory"
-	"ulrl/pipeline/model"
 	"ulrl/pipeline/sandbox"
 )
 
@@ -64,10 +63,4 @@ func Confine(r sandbox.Rights) (string, error) {
 	r.Read = append(r.Read, libraries...)
 	by := sandbox.Supported().String() // which cannot be asked afterwards
 	return by, sandbox.Confine(r)
-}
-
-// CheckModel looks at a model file from outside, without running any of it.
-func CheckModel(path string) error {
-	_, err := model.ReadFile(path)
-	return err
 }

@@ -2,15 +2,12 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/gate"
+	"ulrl/pipeline/model"
+	"ulrl/pipeline/runstore"
 )
 
 // Scanned is what Scan says of one file: it passed, it was refused, or it could not
@@ -54,12 +51,11 @@ func Scan(ctx context.Context, paths []string) ([]Scanned, error) {
 }
 
 func scanFile(path string) Scanned {
-	data, err := readRegular(path)
+	data, err := model.ReadBytes(path)
 	if err != nil {
 		return Scanned{Path: path, Error: err.Error()}
 	}
-	sum := sha256.Sum256(data)
-	one := Scanned{Path: path, SHA256: hex.EncodeToString(sum[:]), Bytes: len(data)}
+	one := Scanned{Path: path, SHA256: runstore.SumOf(data), Bytes: len(data)}
 	verdict, err := gate.Check(data)
 	if err != nil {
 		one.Refused = err.Error()
@@ -70,18 +66,8 @@ func scanFile(path string) Scanned {
 	return one
 }
 
-// readRegular reads a file, and does not wait for pipes and devices.
-func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("not a file")
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err // the path is named beside it
-	}
-	return data, err
+// CheckModel is Scan of one file, as an error.
+func CheckModel(path string) error {
+	_, err := model.ReadFile(path)
+	return err
 }

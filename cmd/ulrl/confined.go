@@ -96,10 +96,9 @@ func (w workers) do(ctx context.Context, env environment, job string, c *config.
 		return fmt.Errorf("encode the job: %w", err)
 	}
 	process := worker.Worker{Args: workerArgs, Log: env.Log, Sink: env.Progress, Stall: w.Stall, Time: w.Time}
-	_, err = process.Do(ctx, worker.Request{
+	return process.Do(ctx, worker.Request{
 		Job: job, Args: packed, Rights: rights, Command: env.Command, Debug: debugging(env.Log),
 	}, result)
-	return err
 }
 
 func debugging(log logrus.FieldLogger) bool {

@@ -30,7 +30,7 @@ func TestScan(t *testing.T) {
 		{[]string{good}, 0, good + ": ok\n", ""},
 		{[]string{bad, good}, exitMisuse, bad + ": refused: this is a Python pickle, not TorchScript: save the model with torch.jit.script(model).save(path)\n" + good + ": ok\n", "ulrl: 1 of 2 files refused\n"},
 		{[]string{dir, bad, good}, exitFailure, dir + ": not read: not a file\n", "ulrl: 1 of 3 files could not be read, 1 refused\n"},
-		{[]string{filepath.Join(dir, "nowhere")}, exitFailure, "nowhere: not read: no such file or directory\n", "could not be read"},
+		{[]string{filepath.Join(dir, "nowhere")}, exitFailure, "nowhere: not read: no such file\n", "could not be read"},
 	} {
 		got := ulrl(t, append([]string{"scan"}, c.paths...)...)
 		if got.exit != c.exit || !strings.Contains(got.stdout, c.stdout) || !strings.Contains(got.stderr, c.stderr) {

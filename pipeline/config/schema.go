@@ -99,8 +99,12 @@ type Model struct {
 	Path string `mapstructure:"path"`
 }
 
-// BackdooredFile is the name of the model in an attack's output folder.
-const BackdooredFile = "backdoored.pt"
+// What an attack's output folder holds: the model, and what the attack says of
+// itself and of the folder's other files.
+const (
+	BackdooredFile = "backdoored.pt"
+	AttackFile     = "attack.json"
+)
 
 // ModelPath is the TorchScript file to clean: Model.Path, or where that is empty
 // the attack's output.

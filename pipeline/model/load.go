@@ -28,18 +28,9 @@ type File struct {
 // ReadFile reads a TorchScript archive and refuses what a classifier's file does
 // not look like, without running any of it.
 func ReadFile(name string) (*File, error) {
-	info, err := os.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.Misuse("model %s: no such file", name)
-	case err != nil:
-		return nil, fault.Misuse("model %s: %w", name, errors.Unwrap(err))
-	case !info.Mode().IsRegular():
-		return nil, fault.Misuse("model %s: not a file", name)
-	}
-	data, err := os.ReadFile(name)
+	data, err := ReadBytes(name)
 	if err != nil {
-		return nil, fault.Misuse("model %s: %w", name, errors.Unwrap(err))
+		return nil, fault.Misuse("model %s: %w", name, err)
 	}
 	verdict, err := gate.Check(data)
 	if err != nil {
@@ -47,6 +38,26 @@ func ReadFile(name string) (*File, error) {
 	}
 	sum := sha256.Sum256(data)
 	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Size: len(data), Verdict: *verdict}, nil
+}
+
+// ReadBytes reads a file, and does not wait for pipes and devices. Its errors do not
+// name the file.
+func ReadBytes(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("not a file")
+	}
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("no such file")
+	}
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return data, err
 }
 
 // Load loads the archive onto the scope's device and checks what its code can do

@@ -127,7 +127,7 @@ func (r *Run) written() map[string]string {
 	defer r.mu.Unlock()
 	sums := maps.Clone(r.sums)
 	delete(sums, FileResult)
-	if sum, err := fileSum(r.Path(FileEvents)); err == nil {
+	if sum, err := SumFile(r.Path(FileEvents)); err == nil {
 		sums[FileEvents] = sum
 	}
 	if len(sums) == 0 {

@@ -92,7 +92,7 @@ func CheckFiles(dir, description string) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(of.Sums)) {
 		path := filepath.Join(dir, filepath.Base(name))
-		sum, err := fileSum(path)
+		sum, err := SumFile(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s: %w: it is gone", path, ErrDamaged)
@@ -105,7 +105,8 @@ func CheckFiles(dir, description string) error {
 	return nil
 }
 
-func fileSum(path string) (string, error) {
+// SumFile is SumOf what a file holds; its errors are as os gives them.
+func SumFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

@@ -35,7 +35,7 @@ var allowed = []string{
 // allowedGPU are what CUDA needs beside them.
 var allowedGPU = []string{
 	"ioctl", "memfd_create", "mlock", "munlock", "mlock2", "socket", "socketpair", "connect", "sendmsg", "recvmsg", "sendto", "recvfrom", "bind",
-	"getsockname", "getsockopt", "setsockopt", "prlimit64", "sched_setscheduler", "getpgid", "geteuid", "process_mrelease",
+	"getsockname", "getsockopt", "setsockopt", "prlimit64", "sched_setscheduler", "getpgid",
 }
 
 // deadly end the process at once: nothing that computes makes them, so that

@@ -166,7 +166,7 @@ func (s *Store) State(j *Job) (State, error) {
 func (s *Store) Mend(j *Job) (wrong error, err error) {
 	description, proof := runstore.FileResult, runstore.FileResult
 	if j.Kind == KindAttack {
-		description, proof = attackDescription, config.BackdooredFile
+		description, proof = config.AttackFile, config.BackdooredFile
 	}
 	path := filepath.Join(j.Dir, proof)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -184,10 +184,6 @@ func (s *Store) Mend(j *Job) (wrong error, err error) {
 	}
 	return wrong, nil
 }
-
-// attackDescription is what an attack leaves beside its model; the pipeline's name
-// for it, which this package cannot ask.
-const attackDescription = "attack.json"
 
 // finished tells whether a job's result is there, whole.
 func finished(j *Job) (bool, error) {

@@ -2,24 +2,18 @@ package worker
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/progress"
@@ -44,23 +38,23 @@ var (
 	errTime    = errors.New("it took too long")
 )
 
-// Do has a worker do what r asks and decodes what came of it into result, also
-// where it failed but had something to show: the bool says whether it did.
-func (w Worker) Do(ctx context.Context, r Request, result any) (bool, error) {
+// Do has a worker do what r asks and decodes what came of it, if anything, into
+// result, also where it failed but had something to show.
+func (w Worker) Do(ctx context.Context, r Request, result any) error {
 	request, err := json.Marshal(r)
 	if err != nil {
-		return false, fmt.Errorf("encode the request: %w", err)
+		return fmt.Errorf("encode the request: %w", err)
 	}
 	// The worker is killed with the thread that started it, should this process be.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	p, err := w.start()
 	if err != nil {
-		return false, fmt.Errorf("start a worker: %w", err)
+		return fmt.Errorf("start a worker: %w", err)
 	}
 	defer p.close()
 	if _, err := p.in.Write(append(request, '\n')); err != nil {
-		return false, fmt.Errorf("send the request to the worker: %w", err)
+		return fmt.Errorf("send the request to the worker: %w", err)
 	}
 	watched := make(chan struct{})
 	go func() { w.watch(ctx, p); close(watched) }()
@@ -68,82 +62,6 @@ func (w Worker) Do(ctx context.Context, r Request, result any) (bool, error) {
 	err = p.wait()
 	<-watched
 	return w.judge(ctx, p, last, err, result)
-}
-
-// process is a worker that was started.
-type process struct {
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	out     *os.File
-	printed *printout
-	ended   chan struct{}
-	began   time.Time    // by the clock that nobody sets
-	alive   atomic.Int64 // when it last showed progress, in nanoseconds since it began
-	why     atomic.Value // the error for which it was ended
-}
-
-func (w Worker) start() (*process, error) {
-	out, theirs, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	p := &process{out: out, printed: &printout{}, ended: make(chan struct{})}
-	// Whatever becomes of the file that this program was started from.
-	p.cmd = exec.Command("/proc/self/exe", w.Args...)
-	p.cmd.Args[0] = "ulrl"
-	p.cmd.Env = environment(os.Environ())
-	p.cmd.Stdout, p.cmd.Stderr = p.printed, p.printed
-	p.cmd.ExtraFiles = []*os.File{theirs}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, errors.Join(err, out.Close())
-	}
-	// What whoever started this process left open is not for the worker.
-	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return nil, errors.Join(fmt.Errorf("keep open files from the worker: %w", err), out.Close())
-	}
-	p.began = time.Now()
-	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(err, out.Close())
-	}
-	return p, nil
-}
-
-func (p *process) close() {
-	_ = p.in.Close()
-	_ = p.out.Close()
-}
-
-func (p *process) wait() error {
-	err := p.cmd.Wait()
-	close(p.ended)
-	return err
-}
-
-// end kills the worker, for why.
-func (p *process) end(why error) {
-	p.why.CompareAndSwap(nil, why)
-	_ = p.cmd.Process.Kill() // fails only where it is gone
-}
-
-// environment is what libtorch and Go's runtime ask for. The rest stays here: a
-// model has no business with somebody's keys.
-func environment(all []string) []string {
-	prefixes := []string{
-		"LD_LIBRARY_PATH=", "PATH=", "LANG=", "LC_", "TZ=", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "DNNL_", "ONEDNN_",
-		"ATEN_", "TORCH_", "PYTORCH_", "CUDA_", "CUBLAS_", "CUDNN_", "NVIDIA_", "MALLOC_", "GODEBUG=", "GOMAXPROCS=", "GOGC=", "GOMEMLIMIT=", "GOTRACEBACK=", "ULRL_WORKER_",
-	}
-	var out []string
-	for _, entry := range all {
-		for _, prefix := range prefixes {
-			if strings.HasPrefix(entry, prefix) {
-				out = append(out, entry)
-				break
-			}
-		}
-	}
-	return out
 }
 
 // watch stops the worker with the context, and ends it where it stalls, takes
@@ -255,28 +173,27 @@ func readLine(from *bufio.Reader) ([]byte, error) {
 }
 
 // judge words how a worker ended.
-func (w Worker) judge(ctx context.Context, p *process, last *message, waited error, result any) (bool, error) {
+func (w Worker) judge(ctx context.Context, p *process, last *message, waited error, result any) error {
 	if text := p.printed.String(); text != "" {
 		w.Log.Debugf("the worker printed: %s", plain(text, maxDetail))
 	}
 	why, _ := p.why.Load().(error)
 	switch {
 	case last != nil:
-		has := len(last.Result) > 0
-		if has {
+		if len(last.Result) > 0 {
 			if err := json.Unmarshal(last.Result, result); err != nil {
-				return false, fmt.Errorf("read the worker's result: %w", err)
+				return fmt.Errorf("read the worker's result: %w", err)
 			}
 		}
-		return has, last.Error.err()
+		return last.Error.err()
 	case ctx.Err() != nil:
-		return false, ctx.Err()
+		return ctx.Err()
 	case why != nil:
-		return false, fmt.Errorf("the worker was ended: %w", why)
+		return fmt.Errorf("the worker was ended: %w", why)
 	case waited == nil:
-		return false, errors.New("the worker ended without a word")
+		return errors.New("the worker ended without a word")
 	}
-	return false, crash(waited, p.printed.String())
+	return crash(waited, p.printed.String())
 }
 
 // crash tells of a worker that ended by itself and without a last message.
@@ -304,25 +221,4 @@ func crash(waited error, printed string) error {
 		return fmt.Errorf("the worker crashed: %w", exit)
 	}
 	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; --log-level debug tells more", first)
-}
-
-// printout keeps the beginning of what a worker prints.
-type printout struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (t *printout) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if room := maxDetail - t.text.Len(); room > 0 {
-		t.text.Write(p[:min(len(p), room)])
-	}
-	return len(p), nil
-}
-
-func (t *printout) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.text.String()
 }

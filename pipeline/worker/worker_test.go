@@ -99,7 +99,7 @@ func (r *recorder) Start(phase string, total int) {
 func (r *recorder) Step(note string) { r.told = append(r.told, "step "+note) }
 func (r *recorder) End()             { r.told = append(r.told, "end") }
 
-func do(ctx context.Context, t *testing.T, w Worker, job string) (answer, bool, error) {
+func do(ctx context.Context, t *testing.T, w Worker, job string) (answer, error) {
 	t.Helper()
 	w.Args = []string{serveArg}
 	if w.Log == nil {
@@ -109,16 +109,16 @@ func do(ctx context.Context, t *testing.T, w Worker, job string) (answer, bool, 
 		w.Sink = progress.None{}
 	}
 	var a answer
-	has, err := w.Do(ctx, Request{Job: job, Args: json.RawMessage(`"hello"`)}, &a)
-	return a, has, err
+	err := w.Do(ctx, Request{Job: job, Args: json.RawMessage(`"hello"`)}, &a)
+	return a, err
 }
 
 func TestAWorkerTellsAndAnswers(t *testing.T) {
 	log, hook := test.NewNullLogger()
 	sink := &recorder{}
-	a, has, err := do(context.Background(), t, Worker{Log: log, Sink: sink}, "echo")
-	if err != nil || !has || a.Text != `"hello"` {
-		t.Errorf("%+v, %v, %v", a, has, err)
+	a, err := do(context.Background(), t, Worker{Log: log, Sink: sink}, "echo")
+	if err != nil || a.Text != `"hello"` {
+		t.Errorf("%+v, %v", a, err)
 	}
 	if want := []string{"start work 2", "step a", "step b\ufffd[31m", "end"}; !slices.Equal(sink.told, want) {
 		t.Errorf("told %q", sink.told)
@@ -129,16 +129,16 @@ func TestAWorkerTellsAndAnswers(t *testing.T) {
 }
 
 func TestAnErrorKeepsItsKindAndItsResult(t *testing.T) {
-	a, has, err := do(context.Background(), t, Worker{}, "misuse")
-	if !has || a.Text != "half" || !fault.IsMisuse(err) || err.Error() != "wrong input" {
-		t.Errorf("%+v, %v, %v", a, has, err)
+	a, err := do(context.Background(), t, Worker{}, "misuse")
+	if a.Text != "half" || !fault.IsMisuse(err) || err.Error() != "wrong input" {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 
 func TestAnInterruptReachesTheWorker(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(200*time.Millisecond, cancel)
-	if _, _, err := do(ctx, t, Worker{}, "stop"); !errors.Is(err, context.Canceled) || err.Error() != "step: context canceled" {
+	if _, err := do(ctx, t, Worker{}, "stop"); !errors.Is(err, context.Canceled) || err.Error() != "step: context canceled" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -146,7 +146,7 @@ func TestAnInterruptReachesTheWorker(t *testing.T) {
 func TestAWorkerSeesNoKeys(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	t.Setenv("OMP_NUM_THREADS", "1")
-	a, _, err := do(context.Background(), t, Worker{}, "environment")
+	a, err := do(context.Background(), t, Worker{}, "environment")
 	if err != nil || strings.Contains(a.Text, "secret") || !strings.Contains(a.Text, "OMP_NUM_THREADS=1") {
 		t.Errorf("%v: %s", err, a.Text)
 	}
@@ -155,7 +155,7 @@ func TestAWorkerSeesNoKeys(t *testing.T) {
 func TestWhatAWorkerPrintsStaysOffTheTerminal(t *testing.T) {
 	log, hook := test.NewNullLogger()
 	log.SetLevel(logrus.DebugLevel)
-	a, _, err := do(context.Background(), t, Worker{Log: log}, "print")
+	a, err := do(context.Background(), t, Worker{Log: log}, "print")
 	if err != nil || a.Text != "ok" {
 		t.Fatal(a, err)
 	}
@@ -183,9 +183,9 @@ func TestHowAWorkerEnds(t *testing.T) {
 		{"panic", Worker{}, "crashed (panic: runtime error: invalid memory address", false},
 	} {
 		t.Run(c.job, func(t *testing.T) {
-			_, has, err := do(context.Background(), t, c.worker, c.job)
-			if has || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || fault.IsMisuse(err) != c.misuse {
-				t.Errorf("%v, %v", has, err)
+			a, err := do(context.Background(), t, c.worker, c.job)
+			if a.Text != "" || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || fault.IsMisuse(err) != c.misuse {
+				t.Errorf("%v, %v", a, err)
 			}
 		})
 	}
@@ -194,7 +194,7 @@ func TestHowAWorkerEnds(t *testing.T) {
 func TestAWorkerThatDoesNotStopIsEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	if _, _, err := do(ctx, t, Worker{Grace: 200 * time.Millisecond}, "deaf"); !errors.Is(err, context.Canceled) {
+	if _, err := do(ctx, t, Worker{Grace: 200 * time.Millisecond}, "deaf"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
