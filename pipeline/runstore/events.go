@@ -81,6 +81,20 @@ func (r *Run) appendLine(line []byte) error {
 		return err
 	}
 	r.eventsSize += int64(len(line))
+	return r.eventsInPlace()
+}
+
+// eventsInPlace fails where the directory was taken away, which writing to an open
+// file does not tell: hours of work would have nowhere to go.
+func (r *Run) eventsInPlace() error {
+	held, err := r.events.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(r.Path(FileEvents))
+	if err != nil || !os.SameFile(held, named) {
+		return fmt.Errorf("the run directory was removed while the run was under way: %w", fs.ErrNotExist)
+	}
 	return nil
 }
 

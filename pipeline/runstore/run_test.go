@@ -1,7 +1,9 @@
 package runstore
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -203,6 +205,30 @@ func TestDirectoryVanishes(t *testing.T) {
 	}
 	if err := r.Close(); err != nil {
 		t.Errorf("Close: %v", err)
+	}
+}
+
+func TestDirectoryVanishesUnderItsEvents(t *testing.T) {
+	for name, vanish := range map[string]func(dir string) error{
+		"removed": os.RemoveAll,
+		"removed and made anew": func(dir string) error {
+			return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, FileEvents), nil, 0o600))
+		},
+	} {
+		r := create(t, filepath.Join(t.TempDir(), "run"))
+		event := PhaseEvent{Kind: KindPhase, Phase: "unlearn", State: PhaseStart}
+		if err := r.Event(event); err != nil {
+			t.Fatal(err)
+		}
+		if err := vanish(r.dir); err != nil {
+			t.Fatal(err)
+		}
+		err := r.Event(event)
+		oneLine(t, err)
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "was removed") {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = r.Close() // its lock went as well
 	}
 }
 

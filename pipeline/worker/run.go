@@ -215,7 +215,7 @@ func crash(waited error, printed string) error {
 	first, _, _ := strings.Cut(strings.TrimSpace(printed), "\n")
 	first = plain(first, maxNote)
 	switch {
-	case strings.Contains(printed, "out of memory"), strings.Contains(printed, "bad_alloc"):
+	case strings.Contains(printed, "out of memory"), strings.Contains(printed, "cannot allocate memory"), strings.Contains(printed, "bad_alloc"):
 		return errors.New("the worker ran out of memory: lower the batch sizes, or use a machine with more")
 	case first == "":
 		return fmt.Errorf("the worker crashed: %w", exit)

@@ -80,6 +80,9 @@ func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Si
 	case "memory":
 		fmt.Fprintln(os.Stderr, "fatal error: runtime: out of memory")
 		os.Exit(2)
+	case "limit":
+		fmt.Fprintln(os.Stderr, "fatal error: runtime: cannot allocate memory")
+		os.Exit(2)
 	case "panic":
 		go func() { var p *int; *p = 1 }()
 		time.Sleep(time.Hour)
@@ -180,6 +183,7 @@ func TestHowAWorkerEnds(t *testing.T) {
 		{"forbidden", Worker{}, "do not use this file", true},
 		{"silent", Worker{}, "ended without a word", false},
 		{"memory", Worker{}, "ran out of memory", false},
+		{"limit", Worker{}, "ran out of memory", false},
 		{"panic", Worker{}, "crashed (panic: runtime error: invalid memory address", false},
 	} {
 		t.Run(c.job, func(t *testing.T) {
