@@ -9,6 +9,7 @@ GO      ?= go
 CONFIG  := configs/badnets.yaml
 SEEDS   ?= 0,1,2
 KILLS   ?= 20
+MUTATIONS ?= 1000
 PACKAGES ?= ./...
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -17,7 +18,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: all setup build demo data test lint asan race bench attacks removal kills pace install uninstall clean help
+.PHONY: all setup build demo data test lint asan race bench attacks removal kills mutations faults pace install uninstall clean help
 all: build
 
 help: ## what the targets do
@@ -74,6 +75,12 @@ removal: build data ## four methods over the models of make attacks, and the tab
 
 kills: build data ## KILLS (20) of a small sweep and its workers; what it comes to must be the same
 	$(GO) run ./scripts/kills -kills $(KILLS)
+
+mutations: build data ## MUTATIONS (1000) damaged model files: each must end in a verdict
+	$(GO) run ./scripts/mutations -n $(MUTATIONS)
+
+faults: build data ## full disks, lost folders, hung and killed workers, no memory: each must end in one line
+	$(GO) run ./scripts/faults
 
 pace: build data ## the sweep of the twelve configs against the same runs one by one, over the models of make attacks
 	$(GO) run ./scripts/pace

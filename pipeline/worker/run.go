@@ -217,6 +217,8 @@ func crash(waited error, printed string) error {
 	switch {
 	case strings.Contains(printed, "out of memory"), strings.Contains(printed, "cannot allocate memory"), strings.Contains(printed, "bad_alloc"):
 		return errors.New("the worker ran out of memory: lower the batch sizes, or use a machine with more")
+	case strings.Contains(printed, "pthread_create failed"):
+		return errors.New("the worker may start no more threads or take no more memory: raise the limits (ulimit -a), or lower threads")
 	case first == "":
 		return fmt.Errorf("the worker crashed: %w", exit)
 	}

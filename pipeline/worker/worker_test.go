@@ -80,6 +80,9 @@ func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Si
 	case "memory":
 		fmt.Fprintln(os.Stderr, "fatal error: runtime: out of memory")
 		os.Exit(2)
+	case "threads":
+		fmt.Fprintln(os.Stderr, "runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort")
+		os.Exit(2)
 	case "limit":
 		fmt.Fprintln(os.Stderr, "fatal error: runtime: cannot allocate memory")
 		os.Exit(2)
@@ -184,6 +187,7 @@ func TestHowAWorkerEnds(t *testing.T) {
 		{"silent", Worker{}, "ended without a word", false},
 		{"memory", Worker{}, "ran out of memory", false},
 		{"limit", Worker{}, "ran out of memory", false},
+		{"threads", Worker{}, "no more threads", false},
 		{"panic", Worker{}, "crashed (panic: runtime error: invalid memory address", false},
 	} {
 		t.Run(c.job, func(t *testing.T) {

@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&o.ulrl, "ulrl", "build/ulrl", "the binary")
 	flag.StringVar(&o.dir, "dir", "", "where the sweeps go; a temporary folder where it is empty")
 	flag.IntVar(&o.kills, "kills", 20, "so many")
-	flag.DurationVar(&o.within, "within", 6*time.Second, "each after at most so long")
+	flag.DurationVar(&o.within, "within", 2*time.Second, "each after at most so long")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the moments and the victims")
 	flag.Parse()
 	o.args = flag.Args()
@@ -55,8 +55,8 @@ func main() {
 // small is a sweep of seconds.
 var small = []string{
 	"configs/badnets.yaml", "configs/blended.yaml", "--seeds", "0,1", "--grid", "relearn.lr=0.005,0.01",
-	"--set", "attack.arch.width=4", "--set", "attack.train.samples=2000", "--set", "attack.train.epochs=2",
-	"--set", "unlearn.epochs=2", "--set", "relearn.epochs=2", "--set", "clean.count=200", "--retries", "0",
+	"--set", "attack.arch.width=4", "--set", "attack.train.samples=512", "--set", "attack.train.epochs=2", "--set", "threads=1",
+	"--set", "unlearn.epochs=2", "--set", "relearn.epochs=2", "--set", "clean.count=100", "--set", "data.test=none", "--retries", "0",
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// order is a command that writes to a folder.
+type order func(l *lab, out string) *process
+
+// diskFull runs a command on file systems of every size up to the one on which it
+// ends well; on each it must then end well once there is room.
+func diskFull(folder, product string, do order) func(context.Context, *lab) (string, error) {
+	return func(ctx context.Context, l *lab) (string, error) {
+		calm := l.fresh()
+		if e := do(l, filepath.Join(calm, folder)).wait(ctx); e.code != 0 {
+			return "", fmt.Errorf("undisturbed: exit %d: %s", e.code, e.text)
+		}
+		need, err := used(calm)
+		if err != nil {
+			return "", err
+		}
+		full, again := 0, 0
+		for size := page; ctx.Err() == nil; size += l.stride {
+			if size > 4*need+1<<20 {
+				return "", fmt.Errorf("it does not end well on %d bytes, though it takes %d", size, need)
+			}
+			ended, err := l.onDiskOf(ctx, size, folder, product, do)
+			if err != nil {
+				return "", fmt.Errorf("%d bytes: %w", size, err)
+			}
+			if ended {
+				break
+			}
+			full++
+			again++
+		}
+		return fmt.Sprintf("%d sizes, each one line and nothing half-written; with room %d of %d ended well", full, again, full), nil
+	}
+}
+
+func (l *lab) onDiskOf(ctx context.Context, size int, folder, product string, do order) (ended bool, err error) {
+	disk := l.fresh()
+	unmount, err := mount(disk, size)
+	if err != nil {
+		return false, err
+	}
+	defer unmount()
+	out := filepath.Join(disk, folder)
+	e := do(l, out).wait(ctx)
+	if e.code == 0 {
+		return true, whole(out, product)
+	}
+	// A sweep tells of its jobs in their own words.
+	if err := e.oneLine(1, "no space left", "disk is full", "failed"); err != nil {
+		return false, err
+	}
+	if err := leftovers(disk); err != nil {
+		return false, err
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", 64<<20)); err != nil {
+		return false, fmt.Errorf("make room: %w", err)
+	}
+	if e := do(l, out).wait(ctx); e.code != 0 {
+		return false, fmt.Errorf("with room again: exit %d: %s", e.code, e.text)
+	}
+	return false, whole(out, product)
+}
+
+// whole wants a product somewhere under a folder.
+func whole(dir, product string) error {
+	found := false
+	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == product {
+			found = true
+		}
+		return err
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("there is no %s in %s", product, dir)
+	}
+	return err
+}
+
+func readOnly(do order) func(context.Context, *lab) (string, error) {
+	return func(ctx context.Context, l *lab) (string, error) {
+		disk := l.fresh()
+		unmount, err := mount(disk, 64<<20)
+		if err != nil {
+			return "", err
+		}
+		defer unmount()
+		if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+			return "", fmt.Errorf("make it read-only: %w: %w", err, errUnavailable)
+		}
+		e := do(l, filepath.Join(disk, "out")).wait(ctx)
+		return e.last, e.oneLine(2, "read-only file system")
+	}
+}
+
+// gone is how commands word it.
+var gone = []string{"no such file or directory", "was removed while the run was under way"}
+
+// vanishes removes the folder that a command writes to.
+func vanishes(do order) func(context.Context, *lab) (string, error) {
+	return func(ctx context.Context, l *lab) (string, error) {
+		out := l.fresh()
+		p := do(l, out)
+		if err := p.underway(ctx, out); err != nil {
+			return "", err
+		}
+		if err := os.RemoveAll(out); err != nil {
+			return "", err
+		}
+		e := p.wait(ctx)
+		return e.last, e.oneLine(1, gone...)
+	}
+}
+
+// unmounted takes the whole file system away from a command.
+func unmounted(do order) func(context.Context, *lab) (string, error) {
+	return func(ctx context.Context, l *lab) (string, error) {
+		disk := l.fresh()
+		unmount, err := mount(disk, 64<<20)
+		if err != nil {
+			return "", err
+		}
+		defer unmount()
+		out := filepath.Join(disk, "out")
+		p := do(l, out)
+		if err := p.underway(ctx, out); err != nil {
+			return "", err
+		}
+		unmount()
+		e := p.wait(ctx)
+		return e.last, e.oneLine(1, gone...)
+	}
+}
+
+func hangs(ctx context.Context, l *lab) (string, error) {
+	out := l.fresh()
+	p := l.slowRun(out)
+	p.cmd.Args = append(p.cmd.Args, "--stall-limit", "3s")
+	return disturbed(ctx, p, out, func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) }, "it showed no progress for 3s")
+}
+
+func killed(ctx context.Context, l *lab) (string, error) {
+	out := l.fresh()
+	return disturbed(ctx, l.slowRun(out), out, func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }, "the worker was killed")
+}
+
+// disturbed does something to the worker of a command that is under way.
+func disturbed(ctx context.Context, p *process, out string, disturb func(pid int) error, wanted ...string) (string, error) {
+	if err := p.underway(ctx, out); err != nil {
+		return "", err
+	}
+	pid, err := p.worker()
+	if err == nil {
+		err = disturb(pid)
+	}
+	if err != nil {
+		_ = p.cmd.Process.Kill()
+		p.wait(ctx)
+		return "", err
+	}
+	e := p.wait(ctx)
+	return e.last, e.oneLine(1, wanted...)
+}
+
+// overCgroup has a real cgroup's memory run out under a worker: the kernel kills it.
+func overCgroup(ctx context.Context, l *lab) (string, error) {
+	group, limit, err := memoryGroup()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.Remove(group) }()
+	out := l.fresh()
+	p := l.slowRun(out)
+	return disturbed(ctx, p, out, func(pid int) error {
+		rss, err := resident(pid)
+		if err != nil {
+			return err
+		}
+		for _, each := range []int{p.cmd.Process.Pid, pid} {
+			if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(each)), 0o600); err != nil {
+				return fmt.Errorf("put a process into the group: %w", err)
+			}
+		}
+		// What a process had before it came counts for its old group: what it takes
+		// from now on is too much soon.
+		return os.WriteFile(filepath.Join(group, limit), []byte(strconv.Itoa(min(rss, 1<<20))), 0o600)
+	}, "for lack of memory", "ran out of memory")
+}
+
+// memoryGroup makes a cgroup, of either version, and names its file of the limit.
+func memoryGroup() (dir, limit string, err error) {
+	for _, known := range []struct{ root, limit string }{
+		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"},
+	} {
+		dir := filepath.Join(known.root, fmt.Sprintf("ulrl-faults-%d", os.Getpid()))
+		if err = os.Mkdir(dir, 0o755); err != nil {
+			continue
+		}
+		if _, err = os.Stat(filepath.Join(dir, known.limit)); err == nil {
+			return dir, known.limit, nil
+		}
+		_ = os.Remove(dir)
+	}
+	return "", "", fmt.Errorf("make a cgroup: %w: %w", err, errUnavailable)
+}
+
+func resident(pid int) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("statm of %d is %q", pid, text)
+	}
+	pages, err := strconv.Atoi(fields[1])
+	return pages * page, err
+}
+
+// overLimit gives a run less memory than libtorch takes, as a shell's ulimit would.
+func overLimit(ctx context.Context, l *lab) (string, error) {
+	p := l.run(l.fresh())
+	p.cmd.Args = append([]string{"sh", "-c", `ulimit -d 200000; exec "$@"`, "sh", p.cmd.Path}, p.cmd.Args[1:]...)
+	p.cmd.Path = "/bin/sh"
+	e := p.wait(ctx)
+	return e.last, e.oneLine(1, "memory")
+}
+
+func twoRuns(ctx context.Context, l *lab) (string, error) {
+	out := l.fresh()
+	return two(ctx, l.slowRun(out), l.run(out), out)
+}
+
+// two starts a second command in the folder of a first that is under way.
+func two(ctx context.Context, first, second *process, out string) (string, error) {
+	if err := first.underway(ctx, out); err != nil {
+		return "", err
+	}
+	e := second.wait(ctx)
+	wrong := e.oneLine(2, "another process", "is at work", "in use", "held by", "process")
+	_ = first.cmd.Process.Signal(syscall.SIGINT)
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
+	if ended := first.wait(ctx); wrong == nil {
+		wrong = ended.oneLine(130, "interrupted")
+	}
+	if wrong == nil {
+		wrong = leftovers(out)
+	}
+	return e.last, wrong
+}

@@ -1,0 +1,97 @@
+// Command faults puts ulrl through what goes wrong on real machines: disks that are
+// full at every size, folders that cannot be written or vanish, workers that hang,
+// are killed or run out of memory, two processes on one folder. Each must end in
+// one line and the right exit code, leave nothing half-written, and leave the same
+// command able to finish once the fault is gone. Mounts and limits need root, or
+// "unshare -rm"; what cannot be had is said. See "make faults".
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	ulrl   string
+	only   string
+	stride int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.ulrl, "ulrl", "build/ulrl", "the binary")
+	flag.StringVar(&o.only, "only", "", "the faults whose names have this in them")
+	flag.IntVar(&o.stride, "stride", 4096, "bytes by which the sizes of a full disk differ")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		os.Exit(1)
+	}
+}
+
+// fault is one thing that goes wrong; try says how it went.
+type fault struct {
+	name string
+	try  func(ctx context.Context, l *lab) (how string, err error)
+}
+
+// errUnavailable is a fault that cannot be made here.
+var errUnavailable = errors.New("cannot be made here")
+
+func run(ctx context.Context, o options, out io.Writer) error {
+	l, err := newLab(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	var failed []error
+	for _, f := range faults {
+		if !strings.Contains(f.name, o.only) {
+			continue
+		}
+		began := time.Now()
+		how, err := f.try(ctx, l)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errUnavailable):
+			how = err.Error()
+			if os.Getenv("ULRL_TEST_NO_SKIP") != "" { // as the tests: CI is to try everything
+				failed = append(failed, fmt.Errorf("%s: %w", f.name, err))
+			}
+		case err != nil:
+			how = "FAILED: " + err.Error()
+			failed = append(failed, fmt.Errorf("%s: %w", f.name, err))
+		}
+		fmt.Fprintf(out, "%s (%.0f s): %s\n", f.name, time.Since(began).Seconds(), how)
+	}
+	return errors.Join(failed...)
+}
+
+var faults = []fault{
+	{"disk full at every size: run", diskFull("run", "cleaned.pt", (*lab).run)},
+	{"disk full at every size: attack", diskFull("attack", "backdoored.pt", (*lab).attack)},
+	{"disk full at every size: sweep", diskFull("sweep", "report.html", (*lab).sweep)},
+	{"read-only folder: run", readOnly((*lab).run)},
+	{"read-only folder: attack", readOnly((*lab).attack)},
+	{"read-only folder: sweep", readOnly((*lab).sweep)},
+	{"folder vanishes: run", vanishes((*lab).slowRun)},
+	{"folder vanishes: attack", vanishes((*lab).slowAttack)},
+	{"file system vanishes: run", unmounted((*lab).slowRun)},
+	{"worker hangs", hangs},
+	{"worker is killed", killed},
+	{"worker over its cgroup's memory", overCgroup},
+	{"memory limited for the whole process", overLimit},
+	{"two runs in one folder", twoRuns},
+}
