@@ -10,6 +10,7 @@ CONFIG  := configs/badnets.yaml
 SEEDS   ?= 0,1,2
 KILLS   ?= 20
 MUTATIONS ?= 1000
+FUZZTIME ?= 1m
 PACKAGES ?= ./...
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -18,7 +19,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: all setup build demo data test lint asan race bench attacks removal kills mutations faults pace install uninstall clean help
+.PHONY: all setup build demo data test lint asan race bench attacks removal kills mutations faults fuzz pace install uninstall clean help
 all: build
 
 help: ## what the targets do
@@ -78,6 +79,9 @@ kills: build data ## KILLS (20) of a small sweep and its workers; what it comes 
 
 mutations: build data ## MUTATIONS (1000) damaged model files: each must end in a verdict
 	$(GO) run ./scripts/mutations -n $(MUTATIONS)
+
+fuzz: ## every parser of foreign bytes, FUZZTIME (1m) each
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 faults: build data ## full disks, lost folders, hung and killed workers, no memory: each must end in one line
 	$(GO) run ./scripts/faults

@@ -1,7 +1,9 @@
 package gate_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +25,32 @@ func TestHonest(t *testing.T) {
 	}
 	if string(again.Archive) != string(v.Archive) {
 		t.Error("packed again it differs")
+	}
+}
+
+// Records that PyTorch writes beside the model, of 2.x too, are left out.
+func TestWhatLoadingDoesNotNeedIsLeftOut(t *testing.T) {
+	plain, err := gate.Check(gatetest.Honest().Bytes(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := gatetest.Honest()
+	names := []string{
+		".data/serialization_id", "code/__torch__.py.debug_pkl", "extra/note.txt",
+		"traced_inputs.pkl", "traced_inputs/0", "traced_inputs/12", // of torch.jit.trace, since 2.0
+	}
+	for _, name := range names {
+		m = m.With(name, "cos\nsystem\n")
+	}
+	v, err := gate.Check(m.Bytes(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(v.Dropped, names) || !bytes.Equal(v.Archive, plain.Archive) {
+		t.Errorf("left out: %q", v.Dropped)
+	}
+	if _, err := gate.Check(m.With("traced_inputs/x", "").Bytes(t)); err == nil {
+		t.Error("traced_inputs/x passed")
 	}
 }
 

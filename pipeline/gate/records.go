@@ -11,7 +11,7 @@ func wanted(name string) (bool, error) {
 	switch name {
 	case "version", ".data/version", "byteorder", "data.pkl", "constants.pkl":
 		return true, nil
-	case ".data/serialization_id", ".format_version", ".storage_alignment", "bytecode.pkl", "mobile_debug_handles.pkl":
+	case ".data/serialization_id", ".format_version", ".storage_alignment", "bytecode.pkl", "mobile_debug_handles.pkl", "traced_inputs.pkl":
 		return false, nil
 	}
 	if len(name) > maxName || name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -21,7 +21,7 @@ func wanted(name string) (bool, error) {
 	switch {
 	case (folder == "data" || folder == "constants") && number(rest):
 		return true, nil
-	case folder == "extra" && rest != "":
+	case folder == "extra" && rest != "", folder == "traced_inputs" && number(rest):
 		return false, nil
 	case folder == "code" && codePath(strings.TrimSuffix(rest, ".debug_pkl")):
 		return !strings.HasSuffix(rest, ".debug_pkl"), nil

@@ -164,23 +164,29 @@ func table(out io.Writer, attacks, columns []string, got map[string][]*runstore.
 	for _, m := range columns {
 		runs := whole[m]
 		means = append(means, cell(runs))
-		worst = append(worst, fmt.Sprintf("%.3f", most(runs, func(r *runstore.Result) float64 { return *r.After.ASR })))
+		worst = append(worst, fmt.Sprintf("%.3f", most(runs, asrAfter)))
 		seconds = append(seconds, fmt.Sprintf("%.0f s", mean(runs, func(r *runstore.Result) float64 { return r.Seconds["unlearn"] + r.Seconds["relearn"] })))
 	}
 	fmt.Fprintf(out, "| **mean** | | | %s |\n| **highest ASR** | | | %s |\n| **defence alone** | | | %s |\n",
 		strings.Join(means, " | "), strings.Join(worst, " | "), strings.Join(seconds, " | "))
 }
 
-// cell is the change of ACC in points, ASR and RA.
+// cell is the change of ACC in points, ASR and RA, with the range of ASR over the
+// runs where they differ.
 func cell(runs []*runstore.Result) string {
 	if len(runs) == 0 {
 		return "–"
 	}
 	change := mean(runs, func(r *runstore.Result) float64 { return 100 * (*r.After.ACC - *r.Before.ACC) })
-	asr := mean(runs, func(r *runstore.Result) float64 { return *r.After.ASR })
 	ra := mean(runs, func(r *runstore.Result) float64 { return *r.After.RA })
-	return fmt.Sprintf("%+.1f, %.3f, %.3f", change, asr, ra)
+	asr := fmt.Sprintf("%.3f", mean(runs, asrAfter))
+	if low, high := -most(runs, func(r *runstore.Result) float64 { return -asrAfter(r) }), most(runs, asrAfter); high-low >= 0.001 {
+		asr += fmt.Sprintf(" (%.3f–%.3f)", low, high)
+	}
+	return fmt.Sprintf("%+.1f, %s, %.3f", change, asr, ra)
 }
+
+func asrAfter(r *runstore.Result) float64 { return *r.After.ASR }
 
 func mean(runs []*runstore.Result, of func(*runstore.Result) float64) float64 {
 	sum := 0.0
