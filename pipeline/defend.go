@@ -22,7 +22,7 @@ func (r *run) defend(ctx context.Context) error {
 		})
 	case config.MethodFTSAM:
 		return r.relearn(func(src train.Source) error {
-			_, err := defense.FineTuneSAM(ctx, r.dev, r.original, src, r.c.Relearn, r.c.Defense.Rho, r.watcher(ctx))
+			_, err := defense.FineTuneSAM(ctx, r.dev, r.original, src, r.c.Relearn, r.watcher(ctx))
 			return err
 		})
 	}

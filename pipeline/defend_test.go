@@ -17,7 +17,7 @@ func TestMethods(t *testing.T) {
 	f.attack()
 	models := map[string][]byte{}
 	for name, sets := range map[string][]string{
-		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.reinitialise=true"},
+		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.rho=0", "relearn.reinitialise=true"},
 		"ft":        {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"}, "ulrl": nil,
 	} {
 		clean := func(out string) ([]byte, *runstore.Result) {

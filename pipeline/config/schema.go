@@ -119,8 +119,6 @@ func (c *Config) ModelPath() string {
 type Defense struct {
 	// Method is one of the Method constants.
 	Method string `mapstructure:"method" validate:"oneof=ulrl ft ft-sam"`
-	// Rho is how far ft-sam climbs.
-	Rho float64 `mapstructure:"rho" validate:"gt=0,lte=100"`
 }
 
 // Values of Defense.Method.
@@ -195,6 +193,8 @@ type Relearn struct {
 	Distill float64 `mapstructure:"distill" validate:"gte=0,lte=1"`
 	// Counter holds against the backdoor.
 	Counter Counter `mapstructure:"counter"`
+	// Rho is how far up the slope each step looks before it goes down; 0: not at all.
+	Rho float64 `mapstructure:"rho" validate:"gte=0,lte=100"`
 	// Augment crops at random with padding 4, and flips as Data.Flip says.
 	Augment bool `mapstructure:"augment"`
 	// EvalEvery measures on the test set every so many epochs; 0: never between.
@@ -211,6 +211,9 @@ type Counter struct {
 	// Radius bounds the change of every pixel by the dense trigger, as a share of
 	// the pixel range.
 	Radius float64 `mapstructure:"radius" validate:"gt=0,lte=1"`
+	// OwnRadius bounds that by the triggers that are each image's own, made anew
+	// with each batch; 0: there are none.
+	OwnRadius float64 `mapstructure:"own_radius" validate:"gte=0,lte=1"`
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
 	// Patch is the longest side of the patches among which the sparse trigger's
@@ -220,7 +223,7 @@ type Counter struct {
 	// loss on their images: of what class they are.
 	DenseLabels  float64 `mapstructure:"dense_labels" validate:"gte=0,lte=1000"`
 	SparseLabels float64 `mapstructure:"sparse_labels" validate:"gte=0,lte=1000"`
-	// Steps are how often both are fitted to each batch.
+	// Steps are how often all are fitted to each batch.
 	Steps int `mapstructure:"steps" validate:"gte=1,lte=1000"`
 	// Restart is how likely each begins anew with a batch.
 	Restart float64 `mapstructure:"restart" validate:"gte=0,lte=1"`

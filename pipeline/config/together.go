@@ -27,6 +27,9 @@ func checkTogether(c *Config) problems {
 			break
 		}
 	}
+	if c.Defense.Method == MethodFTSAM && c.Relearn.Rho == 0 {
+		t.add("sharpness-aware fine-tuning looks up the slope: relearn.rho must be above 0", "defense.method", "relearn.rho")
+	}
 	if l := c.Suspicious.Layers; len(l) > 1 && slices.Contains(l, LayersAll) {
 		t.add("all stands alone", "suspicious.layers")
 	}

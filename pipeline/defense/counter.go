@@ -29,12 +29,21 @@ func SuspiciousClass(head Scores) int {
 	return class
 }
 
-// universal is one trigger for all images, in shares of the pixel range: dense,
-// within a radius on every pixel, or sparse, of any strength on few.
-type universal struct {
-	delta  *torch.Tensor // C×H×W, on a scope of its own
-	sparse bool
+// trigger is a change of images in shares of the pixel range.
+type trigger struct {
+	kind  kind
+	delta *torch.Tensor // C×H×W for all images, of kind own N×C×H×W; on a scope of its own
 }
+
+// kind is what a trigger may do. Dense and sparse ones are the same for all images
+// and carried from batch to batch; those of kind own are made anew with each batch.
+type kind int
+
+const (
+	dense  kind = iota // every pixel, within Radius
+	sparse             // few pixels, to any extent
+	own                // every pixel, within OwnRadius, for each image another
+)
 
 // opponent is a Counter at work on one model.
 type opponent struct {
@@ -43,7 +52,7 @@ type opponent struct {
 	keep      *torch.Scope
 	rng       *rand.Rand
 	mean, std *torch.Tensor // C×1×1
-	triggers  []universal
+	triggers  []trigger
 }
 
 func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
@@ -59,8 +68,8 @@ func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
 	return o
 }
 
-// images gives a normalised batch with the triggers on, the first half with the
-// dense one, after they were fitted to the model. The model is left in training
+// images gives a normalised batch with the triggers on, equal parts of it with each
+// kind in its order, after they were fitted to the model. The model is left in training
 // mode with gradients on.
 func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.Tensor, error) {
 	if err := o.m.Train(false); err != nil {
@@ -70,9 +79,9 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 		return nil, err
 	}
 	pixels := images.Mul(o.std.In(s)).Add(o.mean.In(s))
-	o.restart(s, images.Shape()[1:])
+	o.restart(s, images.Shape())
 	for i := range o.triggers {
-		if o.triggers[i].sparse && o.Patch > 0 {
+		if o.triggers[i].kind == sparse && o.Patch > 0 {
 			o.scan(s, pixels, labels, &o.triggers[i])
 		}
 	}
@@ -91,20 +100,28 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 }
 
 // restart makes the triggers, and now and then makes one anew.
-func (o *opponent) restart(s *torch.Scope, shape []int) {
+func (o *opponent) restart(s *torch.Scope, batch []int) {
 	if o.triggers == nil {
-		o.triggers = []universal{{}}
+		o.triggers = []trigger{{kind: dense}}
 		if o.Pixels > 0 {
-			o.triggers = append(o.triggers, universal{sparse: true})
+			o.triggers = append(o.triggers, trigger{kind: sparse})
+		}
+		if o.OwnRadius > 0 {
+			o.triggers = append(o.triggers, trigger{kind: own})
 		}
 	}
 	for i := range o.triggers {
-		t := &o.triggers[i]
+		t, shape := &o.triggers[i], batch[1:]
+		if t.kind == own {
+			_, count := o.part(i, batch[0])
+			o.replace(t, s.Full(0, torch.Float32, append([]int{count}, shape...)...))
+			continue
+		}
 		if again := o.rng.Float64() < o.Restart; t.delta != nil && !again {
 			continue
 		}
 		values := make([]float32, shape[0]*shape[1]*shape[2])
-		if !t.sparse {
+		if t.kind == dense {
 			for k := range values {
 				values[k] = float32((2*o.rng.Float64() - 1) * o.Radius)
 			}
@@ -113,7 +130,7 @@ func (o *opponent) restart(s *torch.Scope, shape []int) {
 	}
 }
 
-func (o *opponent) replace(t *universal, delta *torch.Tensor) {
+func (o *opponent) replace(t *trigger, delta *torch.Tensor) {
 	if t.delta != nil {
 		t.delta.Free()
 	}
@@ -159,10 +176,16 @@ func (o *opponent) logShare(logits *torch.Tensor) *torch.Tensor {
 	return logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1)
 }
 
-// labelled is, for each trigger, the weight with which its images are taught what
-// they are, beside what they are not.
-func (o *opponent) labelled() []float64 {
-	return []float64{o.DenseLabels, o.SparseLabels}[:len(o.triggers)]
+// labelled is the weight with which a trigger's images are taught what they are,
+// beside what they are not.
+func (o *opponent) labelled(t trigger) float64 {
+	switch t.kind {
+	case dense:
+		return o.DenseLabels
+	case sparse:
+		return o.SparseLabels
+	}
+	return 0
 }
 
 // fit takes each trigger a step towards where images of other classes are taken
@@ -177,18 +200,30 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor) {
 	s.NoGrad(func() {
 		for i := range o.triggers {
 			t, slope := &o.triggers[i], leaves[i].Grad()
-			if slope == nil || s.Err() != nil {
-				return // the batch was too small for this one
+			if s.Err() != nil {
+				return
 			}
-			if !t.sparse {
-				r := o.Radius
-				o.replace(t, leaves[i].Detach().Sub(slope.Sign().MulScalar(r/4)).Clamp(-r, r))
-				continue
+			if slope == nil {
+				continue // the batch was too small for this one
 			}
-			step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
-			o.replace(t, thinned(leaves[i].Detach().Sub(step).Clamp(-1, 1), o.Pixels))
+			at := leaves[i].Detach()
+			switch t.kind {
+			case dense:
+				o.replace(t, down(at, slope, o.Radius/4, o.Radius))
+			case own:
+				// A quarter further than it may go in all, so that it can turn.
+				o.replace(t, down(at, slope, 1.25*o.OwnRadius/float64(o.Steps), o.OwnRadius))
+			case sparse:
+				step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
+				o.replace(t, thinned(at.Sub(step).Clamp(-1, 1), o.Pixels))
+			}
 		}
 	})
+}
+
+// down takes every value a step of one size against its slope, within a radius.
+func down(at, slope *torch.Tensor, step, radius float64) *torch.Tensor {
+	return at.Sub(slope.Sign().MulScalar(step)).Clamp(-radius, radius)
 }
 
 // overOthers is the mean of a batch's values over the images whose label is not

@@ -91,6 +91,48 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 	})
 }
 
+// A model that takes an image for class 1 where its first and last pixel are
+// alike: what leads there is another change for each image, and is not carried on.
+func TestOwnTriggersAreEachImagesOwn(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		b := torch.NewBuilder(s)
+		m, err := b.Finish(b.Part("Alike").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
+def forward(self, x):
+    alike = x[:, 0, 0, 0] * x[:, 0, 1, 1] * self.w
+    return torch.stack([torch.zeros_like(alike), alike], 1)
+`))
+		if err != nil {
+			return err
+		}
+		o := newOpponent(Counter{
+			Counter: config.Counter{Weight: 1, Radius: 0.01, Pixels: 0.25, OwnRadius: 0.2, Steps: 4},
+			Class:   1, Mean: []float64{0.5}, Std: []float64{0.5}, Seed: 3,
+		}, m, keep)
+		labels := s.Full(0, torch.Int64, 6)
+		for _, first := range [][]float32{{0.6, -0.6}, {-0.6, 0.6}} { // of images 4 and 5, the last of which is grey
+			values := make([]float32, 6*4)
+			values[16], values[20] = first[0], first[1]
+			got, err := o.images(s, torch.From(s, values, 6, 1, 2, 2), labels)
+			if err != nil {
+				return err
+			}
+			for i, sign := range []float32{first[0] / 0.6, first[1] / 0.6} {
+				// Half of the range is 1, normalised: the radius is 0.4.
+				if last := torch.Values[float32](got)[16+4*i+3]; math.Abs(float64(last-sign*0.4)) > 1e-5 {
+					t.Errorf("image %d: the last pixel is %v, want %v", i, last, sign*0.4)
+				}
+			}
+		}
+		if share := o.labelled(o.triggers[2]); share != 0 {
+			t.Errorf("its labels weigh %v", share)
+		}
+		return nil
+	})
+}
+
 func TestSoftCrossEntropyIsLeastForTheTeacherItself(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	testenv.Do(t, dev, func(s *torch.Scope) error {

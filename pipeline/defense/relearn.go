@@ -80,7 +80,8 @@ type Remedy struct {
 // whose second term pushes the new rows off the old ones (arXiv 2405.14781,
 // relearning stage). With nothing selected it is plain fine-tuning. Beyond the
 // paper, o.Distill puts the model's own outputs of before in place of a share of
-// the labels, and a Counter adds its loss.
+// the labels, a Counter adds its loss, and with o.Rho each step descends by the
+// slope some way uphill (FineTuneSAM).
 func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
@@ -115,7 +116,6 @@ type lesson struct {
 }
 
 func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
-	n := labels.Len()
 	batch := images
 	if l.opponent != nil {
 		triggered, err := l.opponent.images(s, images, labels)
@@ -125,32 +125,51 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 		// In one batch, so that both have the same BatchNorm statistics.
 		batch = s.Cat(0, images, triggered).ChannelsLast()
 	}
-	all := l.Model.Forward(batch)
-	logits := all.Narrow(0, 0, n)
-	ce := logits.CrossEntropy(labels)
-	cosine := s.Full(0, ce.DType())
-	for _, tg := range l.targets {
-		cosine = cosine.Add(tg.similarity(s, l.Model))
-	}
 	var wanted *torch.Tensor
 	if l.teacher != nil {
 		s.NoGrad(func() { wanted = l.teacher.Forward(images).LogSoftmax(1).Exp() })
 	}
-	loss := l.ordinary(logits, labels, wanted).Add(cosine.MulScalar(l.o.Alpha))
-	if l.opponent != nil {
-		triggered := all.Narrow(0, n, n)
-		against := l.opponent.loss(triggered, labels)
-		for i, share := range l.opponent.labelled() {
-			if from, count := l.opponent.part(i, n); share > 0 && count > 0 {
-				own := l.ordinary(triggered.Narrow(0, from, count), labels.Narrow(0, from, count), narrowed(wanted, from, count))
-				against = against.Add(own.MulScalar(share))
-			}
-		}
-		loss = loss.Add(against.MulScalar(l.o.Counter.Weight))
-	}
+	all := l.Model.Forward(batch)
+	loss, cosine := l.loss(s, all, labels, wanted)
 	s.Backward(loss, opt)
+	if l.o.Rho > 0 {
+		err := uphill(s, opt, l.Model, l.o.Rho, func() *torch.Tensor {
+			above, _ := l.loss(s, l.Model.Forward(batch), labels, wanted)
+			return above
+		})
+		if err != nil {
+			return err
+		}
+	}
 	opt.Step(s)
-	return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: ce, Total: loss, Cosine: cosine})
+	logits := all.Narrow(0, 0, labels.Len())
+	return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: logits.CrossEntropy(labels), Total: loss, Cosine: cosine})
+}
+
+// loss is what relearning descends, and the cosine term in it. Of all, the model's
+// outputs, the first are of the clean images, the rest of those with the counter's
+// triggers.
+func (l lesson) loss(s *torch.Scope, all, labels, wanted *torch.Tensor) (whole, cosine *torch.Tensor) {
+	n := labels.Len()
+	ordinary := l.ordinary(all.Narrow(0, 0, n), labels, wanted)
+	cosine = s.Full(0, ordinary.DType())
+	for _, tg := range l.targets {
+		cosine = cosine.Add(tg.similarity(s, l.Model))
+	}
+	whole = ordinary.Add(cosine.MulScalar(l.o.Alpha))
+	if l.opponent == nil {
+		return whole, cosine
+	}
+	triggered := all.Narrow(0, n, n)
+	against := l.opponent.loss(triggered, labels)
+	for i, t := range l.opponent.triggers {
+		share := l.opponent.labelled(t)
+		if from, count := l.opponent.part(i, n); share > 0 && count > 0 {
+			taught := l.ordinary(triggered.Narrow(0, from, count), labels.Narrow(0, from, count), narrowed(wanted, from, count))
+			against = against.Add(taught.MulScalar(share))
+		}
+	}
+	return whole.Add(against.MulScalar(l.o.Counter.Weight)), cosine
 }
 
 func reinitialise(ctx context.Context, dev *torch.Device, keep *torch.Scope, r Remedy) ([]target, error) {

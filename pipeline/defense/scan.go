@@ -16,7 +16,7 @@ const finalists = 3
 // patch in a corner. Each image of a batch gets a patch of its own; the patches
 // that led theirs furthest to the suspicious class, and the trigger of before, are
 // then tried on several images each. It reads from the device twice.
-func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor, t *universal) {
+func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor, t *trigger) {
 	n := labels.Len()
 	if n < 2*(finalists+1) || s.Err() != nil {
 		return

@@ -22,26 +22,32 @@ func FineTune(ctx context.Context, dev *torch.Device, m *torch.Module, src train
 }
 
 // FineTuneSAM is FT-SAM (Zhu et al., arXiv 2304.11823): fine-tuning by the slope
-// that the loss has some way uphill, at w + ρ·w²·g/‖|w|·g‖, which shrinks the
+// that the loss has some way uphill, at w + o.Rho·w²·g/‖|w|·g‖, which shrinks the
 // large weights that backdoors live in. BatchNorm statistics are those of the
 // passes at w. The model is changed in place and left in training mode.
-func FineTuneSAM(ctx context.Context, dev *torch.Device, m *torch.Module, src train.Source, o config.Relearn, rho float64, w train.Watcher) ([]train.Epoch, error) {
+func FineTuneSAM(ctx context.Context, dev *torch.Device, m *torch.Module, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	return train.Run(ctx, dev, m, src, relearning(o), w, func(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 		logits := m.Forward(images)
 		loss := logits.CrossEntropy(labels)
 		s.Backward(loss, opt)
-		opt.Climb(s, rho)
-		err := keepingBuffers(s, m, func() {
-			opt.ZeroGrad(s)
-			s.Backward(m.Forward(images).CrossEntropy(labels), opt)
-		})
-		if err != nil {
+		if err := uphill(s, opt, m, o.Rho, func() *torch.Tensor { return m.Forward(images).CrossEntropy(labels) }); err != nil {
 			return err
 		}
-		opt.Return(s)
 		opt.Step(s)
 		return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: loss})
 	})
+}
+
+// uphill replaces the slopes at the weights by those that the loss has where they
+// lead, rho upwards; weights and buffers stay as they are.
+func uphill(s *torch.Scope, opt *torch.Optimizer, m *torch.Module, rho float64, loss func() *torch.Tensor) error {
+	opt.Climb(s, rho)
+	err := keepingBuffers(s, m, func() {
+		opt.ZeroGrad(s)
+		s.Backward(loss(), opt)
+	})
+	opt.Return(s)
+	return err
 }
 
 // keepingBuffers runs f and takes the module's buffers back to before.

@@ -30,7 +30,7 @@ var methods = []struct {
 }{
 	{"published", []string{"--profile", "published"}},
 	{"ft", []string{"--profile", "published", "--set", "defense.method=ft", "--set", "relearn.lr=0.01"}},
-	{"ft-sam", []string{"--profile", "published", "--set", "defense.method=ft-sam", "--set", "relearn.lr=0.01"}},
+	{"ft-sam", []string{"--profile", "published", "--set", "defense.method=ft-sam", "--set", "relearn.lr=0.01", "--set", "relearn.rho=2"}},
 	{"ulrl", nil},
 }
 
