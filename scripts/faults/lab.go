@@ -186,18 +186,17 @@ func (e end) oneLine(code int, parts ...string) error {
 // leftovers are files under dir that a command began and did not end.
 func leftovers(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		switch name := ""; {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err != nil:
-			return err
-		default:
-			name = entry.Name()
-			if path != dir && (strings.HasPrefix(name, ".") || strings.Contains(name, ".tmp") || strings.HasSuffix(name, ".partial") || name == "run.lock") {
-				return fmt.Errorf("%s was left behind", path)
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
 			}
-			return nil
+			return err
 		}
+		name := entry.Name()
+		if path != dir && (strings.HasPrefix(name, ".") || strings.Contains(name, ".tmp") || strings.HasSuffix(name, ".partial") || name == "run.lock") {
+			return fmt.Errorf("%s was left behind", path)
+		}
+		return nil
 	})
 }
 

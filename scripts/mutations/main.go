@@ -233,7 +233,7 @@ func check(data []byte) (passed bool, err error) {
 		return true, nil
 	}
 	if !errors.As(verdict, new(*gate.Refused)) || strings.ContainsFunc(verdict.Error(), func(r rune) bool { return r < ' ' }) {
-		return false, fmt.Errorf("the gate said %q, which is no refusal in one line", verdict)
+		return false, fmt.Errorf("the gate did not refuse in one line: %w", verdict)
 	}
 	return false, nil
 }
