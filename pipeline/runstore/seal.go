@@ -23,6 +23,9 @@ var ErrDamaged = errors.New("it is damaged")
 // seal is a JSON object's last member, the SHA-256 of all before it.
 var seal = regexp.MustCompile(`,\s*"checksum":\s*"([0-9a-f]{64})"\s*\}\s*$`)
 
+// brokenSeal is one whose name or digits have been changed.
+var brokenSeal = regexp.MustCompile(`,\s*"[^"]*":\s*"[^"]{64}"\s*\}\s*$`)
+
 // Seal gives a JSON object, which has members, with a checksum as its last.
 func Seal(object []byte) []byte {
 	body := bytes.TrimRight(bytes.TrimSpace(object), "}")
@@ -39,8 +42,11 @@ func Seal(object []byte) []byte {
 func CheckSeal(text []byte) error {
 	at := seal.FindSubmatchIndex(text)
 	if at == nil {
-		if !json.Valid(text) {
+		switch {
+		case !json.Valid(text):
 			return fmt.Errorf("%w: it is no JSON", ErrDamaged)
+		case brokenSeal.Match(text):
+			return fmt.Errorf("%w: its checksum cannot be read", ErrDamaged)
 		}
 		return nil
 	}

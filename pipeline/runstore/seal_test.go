@@ -31,7 +31,7 @@ func TestASealBreaksWithAnyBit(t *testing.T) {
 		for i := range len(text) - 1 { // the last byte is a line's end
 			for bit := range 8 {
 				bad := append([]byte{}, text...)
-				if bad[i] ^= 1 << bit; json.Valid(bad) && CheckSeal(bad) == nil && !sameMeaning(text, bad) {
+				if bad[i] ^= 1 << bit; CheckSeal(bad) == nil {
 					t.Errorf("byte %d, bit %d: %q passes", i, bit, bad)
 				}
 			}
@@ -43,13 +43,6 @@ func TestASealBreaksWithAnyBit(t *testing.T) {
 	if err := CheckSeal([]byte(`{"a": 1}`)); err != nil {
 		t.Errorf("of an earlier ulrl: %v", err)
 	}
-}
-
-// sameMeaning tells whether both say the same, but for the seal: white space may
-// change around it, and its key, which makes it one of no seal.
-func sameMeaning(a, b []byte) bool {
-	before := func(text []byte) string { return string(text[:strings.LastIndex(string(text), ",")]) }
-	return before(a) == before(b)
 }
 
 func TestDamagedFilesAreNamed(t *testing.T) {
