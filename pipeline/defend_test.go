@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"ulrl/pipeline/runstore"
@@ -19,6 +20,7 @@ func TestMethods(t *testing.T) {
 	for name, sets := range map[string][]string{
 		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.rho=0", "relearn.reinitialise=true"},
 		"ft":        {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"}, "ulrl": nil,
+		"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"},
 	} {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()
@@ -47,7 +49,7 @@ func TestMethods(t *testing.T) {
 		if _, unlearned := result.Seconds["unlearn"]; unlearned != (method == "ulrl") || result.OnlyTuned() == unlearned {
 			t.Errorf("%s: seconds of %v", name, result.Seconds)
 		}
-		if named := result.SuspiciousClass != nil; named != (name == "ulrl") {
+		if named := result.SuspiciousClass != nil; named != strings.HasPrefix(name, "ulrl") {
 			t.Errorf("%s: the suspicious class is %v", name, result.SuspiciousClass)
 		}
 		text, err := os.ReadFile(f.path(name, runstore.FileResult))

@@ -190,7 +190,7 @@ func TestNothingSuspiciousIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(result.Suspicious) != 0 || !strings.Contains(f.log.LastEntry().Message, "plain fine-tuning") {
+	if len(result.Suspicious) != 0 || !strings.Contains(f.log.LastEntry().Message, "fine-tuning alone") {
 		t.Errorf("suspicious %v, warnings %v", result.Suspicious, result.Warnings)
 	}
 }

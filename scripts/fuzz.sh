@@ -5,12 +5,19 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 time=${FUZZTIME:-1m}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 targets=0
 for package in $(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do
   for target in $(grep -rhoE --include='*_test.go' '^func Fuzz\w+' "$package" | cut -d' ' -f2 | sort); do
     echo "--- $package $target for $time"
-    go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel "${JOBS:-2}" | tail -n 3
+    go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel "${JOBS:-2}" >"$log" 2>&1 || {
+      cat "$log"
+      exit 1
+    }
+    tail -n 2 "$log"
     targets=$((targets + 1))
   done
 done
 echo "$targets targets, nothing found"
+((targets > 0))

@@ -82,11 +82,10 @@ func (o *Optimizer) Climb(s *Scope, rho float64) {
 	}
 }
 
-// Return takes the weights back to where they were before Climb.
+// Return takes the weights back to where they were before Climb, also after a
+// failure in s.
 func (o *Optimizer) Return(s *Scope) {
-	if s.err == nil {
-		s.check(C.tb_optimizer_return(s.mode, o.h))
-	}
+	s.check(C.tb_optimizer_return(s.mode, o.h))
 }
 
 // Step updates the parameters by their gradients; after an earlier failure in

@@ -38,7 +38,7 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 	case len(r.Suspicious) == 0 && r.SuspiciousClass != nil:
 		paragraph(w, width, "", "No neuron was suspicious.")
 	case len(r.Suspicious) == 0:
-		paragraph(w, width, "", "No neuron was suspicious: relearning was plain fine-tuning, which seldom removes a backdoor.")
+		paragraph(w, width, "", "No neuron was suspicious: relearning was fine-tuning alone, which seldom removes a backdoor.")
 	default:
 		done := ", re-initialised"
 		if r.Kept {

@@ -118,7 +118,7 @@ func TestRanges(t *testing.T) {
 		{"relearn.distill", "0 0.9 1", "-0.1 1.1", share},
 		{"relearn.counter.weight", "0 0.5 1000", "-1 1001", "a number from 0 to 1000"},
 		{"relearn.counter.radius", "0.1 1", "0 1.1", "a number above 0 and at most 1"},
-		{"relearn.counter.own_radius", "0 1", "-0.1 1.1", share},
+		{"relearn.counter.sample_radius", "0 1", "-0.1 1.1", share},
 		{"relearn.counter.pixels", "0 1", "-0.1 1.1", share},
 		{"relearn.counter.patch", "0 1", "-0.1 1.1", share},
 		{"relearn.counter.dense_labels", "0 1000", "-1 1001", "a number from 0 to 1000"},
@@ -175,6 +175,7 @@ func TestTogether(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"both", "clean:\n  ratio: 0.01", "clean.count is 600 (built-in base.yaml:{clean.count}) and clean.ratio is 0.01 (exp.yaml:2): exactly one of them must be above 0"},
 		{"neither", "clean: {count: 0}", "clean.count is 0 (exp.yaml:1) and clean.ratio is 0 (built-in base.yaml:{clean.ratio}): exactly one of them must be above 0"},
+		{"ft-sam on the plain", "defense: {method: ft-sam}\nrelearn: {rho: 0}", `defense.method is "ft-sam" (exp.yaml:1) and relearn.rho is 0 (exp.yaml:2): sharpness-aware fine-tuning looks up the slope: relearn.rho must be above 0`},
 		{"ratio alone", "clean: {count: 0, ratio: 1}", ""},
 		{"one class", "data: {classes: 1}", "exp.yaml:1: data.classes is 1: a classifier has 2 classes or more; 0 takes what is in the data"},
 		{"idx channels", "data: {channels: 3}", `data.kind is "idx" (built-in base.yaml:{data.kind}) and data.channels is 3 (exp.yaml:1): the latter is for kind folder, gtsrb, tiny-imagenet, auto only`},

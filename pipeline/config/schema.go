@@ -211,9 +211,9 @@ type Counter struct {
 	// Radius bounds the change of every pixel by the dense trigger, as a share of
 	// the pixel range.
 	Radius float64 `mapstructure:"radius" validate:"gt=0,lte=1"`
-	// OwnRadius bounds that by the triggers that are each image's own, made anew
+	// SampleRadius bounds that by the triggers that are each image's own, made anew
 	// with each batch; 0: there are none.
-	OwnRadius float64 `mapstructure:"own_radius" validate:"gte=0,lte=1"`
+	SampleRadius float64 `mapstructure:"sample_radius" validate:"gte=0,lte=1"`
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
 	// Patch is the longest side of the patches among which the sparse trigger's

@@ -31,18 +31,19 @@ func SuspiciousClass(head Scores) int {
 
 // trigger is a change of images in shares of the pixel range.
 type trigger struct {
-	kind  kind
-	delta *torch.Tensor // C×H×W for all images, of kind own N×C×H×W; on a scope of its own
+	kind  triggerKind
+	delta *torch.Tensor // C×H×W for all images, sample-specific N×C×H×W; on a scope of its own
 }
 
-// kind is what a trigger may do. Dense and sparse ones are the same for all images
-// and carried from batch to batch; those of kind own are made anew with each batch.
-type kind int
+// triggerKind is what a trigger may do. Dense and sparse ones are the same for all
+// images and carried from batch to batch; sample-specific ones are made anew with
+// each batch.
+type triggerKind int
 
 const (
-	dense  kind = iota // every pixel, within Radius
-	sparse             // few pixels, to any extent
-	own                // every pixel, within OwnRadius, for each image another
+	denseTrigger  triggerKind = iota // every pixel, within Radius
+	sparseTrigger                    // few pixels, to any extent
+	sampleTrigger                    // every pixel, within SampleRadius, for each image another
 )
 
 // opponent is a Counter at work on one model.
@@ -81,7 +82,7 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 	pixels := images.Mul(o.std.In(s)).Add(o.mean.In(s))
 	o.restart(s, images.Shape())
 	for i := range o.triggers {
-		if o.triggers[i].kind == sparse && o.Patch > 0 {
+		if o.triggers[i].kind == sparseTrigger && o.Patch > 0 {
 			o.scan(s, pixels, labels, &o.triggers[i])
 		}
 	}
@@ -102,17 +103,17 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 // restart makes the triggers, and now and then makes one anew.
 func (o *opponent) restart(s *torch.Scope, batch []int) {
 	if o.triggers == nil {
-		o.triggers = []trigger{{kind: dense}}
+		o.triggers = []trigger{{kind: denseTrigger}}
 		if o.Pixels > 0 {
-			o.triggers = append(o.triggers, trigger{kind: sparse})
+			o.triggers = append(o.triggers, trigger{kind: sparseTrigger})
 		}
-		if o.OwnRadius > 0 {
-			o.triggers = append(o.triggers, trigger{kind: own})
+		if o.SampleRadius > 0 {
+			o.triggers = append(o.triggers, trigger{kind: sampleTrigger})
 		}
 	}
 	for i := range o.triggers {
 		t, shape := &o.triggers[i], batch[1:]
-		if t.kind == own {
+		if t.kind == sampleTrigger {
 			_, count := o.part(i, batch[0])
 			o.replace(t, s.Full(0, torch.Float32, append([]int{count}, shape...)...))
 			continue
@@ -121,7 +122,7 @@ func (o *opponent) restart(s *torch.Scope, batch []int) {
 			continue
 		}
 		values := make([]float32, shape[0]*shape[1]*shape[2])
-		if t.kind == dense {
+		if t.kind == denseTrigger {
 			for k := range values {
 				values[k] = float32((2*o.rng.Float64() - 1) * o.Radius)
 			}
@@ -180,9 +181,9 @@ func (o *opponent) logShare(logits *torch.Tensor) *torch.Tensor {
 // beside what they are not.
 func (o *opponent) labelled(t trigger) float64 {
 	switch t.kind {
-	case dense:
+	case denseTrigger:
 		return o.DenseLabels
-	case sparse:
+	case sparseTrigger:
 		return o.SparseLabels
 	}
 	return 0
@@ -196,7 +197,8 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor) {
 		leaves[i] = delta.Clone().SetRequiresGrad(true)
 	}
 	logits := o.m.Forward(o.put(s, pixels, leaves).ChannelsLast())
-	o.overOthers(o.logShare(logits).Neg(), labels).Backward()
+	// Of slopes only the signs and relations count: what scales them in 16 bits may stay.
+	s.Backward(o.overOthers(o.logShare(logits).Neg(), labels))
 	s.NoGrad(func() {
 		for i := range o.triggers {
 			t, slope := &o.triggers[i], leaves[i].Grad()
@@ -208,12 +210,12 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor) {
 			}
 			at := leaves[i].Detach()
 			switch t.kind {
-			case dense:
+			case denseTrigger:
 				o.replace(t, down(at, slope, o.Radius/4, o.Radius))
-			case own:
+			case sampleTrigger:
 				// A quarter further than it may go in all, so that it can turn.
-				o.replace(t, down(at, slope, 1.25*o.OwnRadius/float64(o.Steps), o.OwnRadius))
-			case sparse:
+				o.replace(t, down(at, slope, 1.25*o.SampleRadius/float64(o.Steps), o.SampleRadius))
+			case sparseTrigger:
 				step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
 				o.replace(t, thinned(at.Sub(step).Clamp(-1, 1), o.Pixels))
 			}

@@ -93,7 +93,7 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 
 // A model that takes an image for class 1 where its first and last pixel are
 // alike: what leads there is another change for each image, and is not carried on.
-func TestOwnTriggersAreEachImagesOwn(t *testing.T) {
+func TestSampleTriggersAreEachImagesOwn(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
 	defer keep.Close()
@@ -108,7 +108,7 @@ def forward(self, x):
 			return err
 		}
 		o := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.01, Pixels: 0.25, OwnRadius: 0.2, Steps: 4},
+			Counter: config.Counter{Weight: 1, Radius: 0.01, Pixels: 0.25, SampleRadius: 0.2, Steps: 4},
 			Class:   1, Mean: []float64{0.5}, Std: []float64{0.5}, Seed: 3,
 		}, m, keep)
 		labels := s.Full(0, torch.Int64, 6)

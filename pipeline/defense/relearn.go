@@ -78,7 +78,7 @@ type Remedy struct {
 //	CE + α·Σᵢ cos(Wᵢ, Wᵢ original)
 //
 // whose second term pushes the new rows off the old ones (arXiv 2405.14781,
-// relearning stage). With nothing selected it is plain fine-tuning. Beyond the
+// relearning stage). With nothing selected that is plain fine-tuning. Beyond the
 // paper, o.Distill puts the model's own outputs of before in place of a share of
 // the labels, a Counter adds its loss, and with o.Rho each step descends by the
 // slope some way uphill (FineTuneSAM).

@@ -39,7 +39,7 @@ func FineTuneSAM(ctx context.Context, dev *torch.Device, m *torch.Module, src tr
 }
 
 // uphill replaces the slopes at the weights by those that the loss has where they
-// lead, rho upwards; weights and buffers stay as they are.
+// lead, rho upwards; weights and, but for a failure, buffers stay as they are.
 func uphill(s *torch.Scope, opt *torch.Optimizer, m *torch.Module, rho float64, loss func() *torch.Tensor) error {
 	opt.Climb(s, rho)
 	err := keepingBuffers(s, m, func() {

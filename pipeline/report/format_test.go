@@ -82,7 +82,7 @@ func TestJudge(t *testing.T) {
 		},
 		"gone, nothing suspicious": {
 			runstore.Result{Status: "complete", Before: scores(0.908, 0.993), After: scores(0.9, 0)}, Good,
-			"Backdoor gone", "plain fine-tuning",
+			"Backdoor gone", "fine-tuning alone",
 		},
 		"gone at a price": {
 			runstore.Result{Status: "complete", Before: scores(0.9, 0.99), After: scores(0.5, 0), Suspicious: neuron}, Warn,
@@ -110,7 +110,7 @@ func TestJudge(t *testing.T) {
 		},
 		"nothing suspicious, no trigger": {
 			runstore.Result{Status: "complete", Before: noTrigger(0.9), After: noTrigger(0.89)}, Neutral,
-			"Nothing suspicious found; accuracy 0.900 → 0.890", "plain fine-tuning",
+			"Nothing suspicious found; accuracy 0.900 → 0.890", "fine-tuning alone",
 		},
 		"a class": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Name: "cat"}}, Neutral,
 			"Nothing suspicious found; accuracy not measured", "No neuron was suspicious. The suspicious class is 3 (cat)."},

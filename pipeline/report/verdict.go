@@ -104,7 +104,7 @@ func foundNeurons(r *runstore.Result) string {
 	case len(r.Suspicious) == 0 && r.SuspiciousClass != nil:
 		return "No neuron was suspicious."
 	case len(r.Suspicious) == 0:
-		return "No neuron was suspicious: relearning was plain fine-tuning."
+		return "No neuron was suspicious: relearning was fine-tuning alone."
 	case r.Before.ASR == nil || r.After.ASR == nil:
 		return ""
 	}

@@ -92,6 +92,9 @@ func (r *Run) eventsInPlace() error {
 		return err
 	}
 	named, err := os.Stat(r.Path(FileEvents))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err != nil || !os.SameFile(held, named) {
 		return fmt.Errorf("the run directory was removed while the run was under way: %w", fs.ErrNotExist)
 	}

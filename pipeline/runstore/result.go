@@ -31,8 +31,8 @@ type Result struct {
 
 	// Kept says that suspicious neurons were relearned from the weights they had.
 	Kept bool `json:"kept,omitempty"`
-	// Suspicious are the neurons that were re-initialised, if not Kept; empty means that
-	// relearning was plain fine-tuning.
+	// Suspicious are the neurons that were re-initialised, if not Kept; empty, with no
+	// SuspiciousClass, means that relearning was fine-tuning alone.
 	Suspicious []Neuron `json:"suspicious"`
 	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
 	// have it; nil where it was not looked for.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -27,7 +28,7 @@ func diskFull(folder, product string, do order) func(context.Context, *lab) (str
 		if err != nil {
 			return "", err
 		}
-		full, again := 0, 0
+		full := 0
 		for size := page; ctx.Err() == nil; size += l.stride {
 			if size > 4*need+1<<20 {
 				return "", fmt.Errorf("it does not end well on %d bytes, though it takes %d", size, need)
@@ -40,9 +41,11 @@ func diskFull(folder, product string, do order) func(context.Context, *lab) (str
 				break
 			}
 			full++
-			again++
 		}
-		return fmt.Sprintf("%d sizes, each one line and nothing half-written; with room %d of %d ended well", full, again, full), nil
+		if full == 0 {
+			return "", errors.New("it ended well on a disk of one page: nothing was tried")
+		}
+		return fmt.Sprintf("%d sizes, on each one line, nothing half-written, and a good end once there was room", full), nil
 	}
 }
 
@@ -58,8 +61,12 @@ func (l *lab) onDiskOf(ctx context.Context, size int, folder, product string, do
 	if e.code == 0 {
 		return true, whole(out, product)
 	}
-	// A sweep tells of its jobs in their own words.
-	if err := e.oneLine(1, "no space left", "disk is full", "failed"); err != nil {
+	wanted := []string{"no space left"}
+	if folder == "sweep" { // it counts its jobs in the last line, and shows their own
+		wanted = append(wanted, "failed")
+		e.text = e.last
+	}
+	if err := e.oneLine(1, wanted...); err != nil {
 		return false, err
 	}
 	if err := leftovers(disk); err != nil {
@@ -116,11 +123,16 @@ func vanishes(do order) func(context.Context, *lab) (string, error) {
 		if err := p.underway(ctx, out); err != nil {
 			return "", err
 		}
-		if err := os.RemoveAll(out); err != nil {
-			return "", err
+		// The command may write while the folder is emptied.
+		err := os.RemoveAll(out)
+		for try := 0; err != nil && try < 10; try++ {
+			err = os.RemoveAll(out)
+		}
+		if err != nil {
+			_ = p.cmd.Process.Kill()
 		}
 		e := p.wait(ctx)
-		return e.last, e.oneLine(1, gone...)
+		return e.last, errors.Join(err, e.oneLine(1, gone...))
 	}
 }
 
@@ -249,7 +261,7 @@ func two(ctx context.Context, first, second *process, out string) (string, error
 		return "", err
 	}
 	e := second.wait(ctx)
-	wrong := e.oneLine(2, "another process", "is at work", "in use", "held by", "process")
+	wrong := e.oneLine(2, "is in use by process")
 	_ = first.cmd.Process.Signal(syscall.SIGINT)
 	select {
 	case <-ctx.Done():

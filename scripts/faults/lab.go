@@ -140,6 +140,10 @@ func (p *process) underway(ctx context.Context, out string) error {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	for {
+		// A command that ended is a zombie until somebody waits for it.
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)); err != nil || strings.Contains(string(stat), ") Z ") {
+			return fmt.Errorf("it ended too soon: %s", p.wait(ctx).text)
+		}
 		for _, name := range []string{"events.jsonl", "checkpoint.zip"} {
 			if _, err := os.Stat(filepath.Join(out, name)); err == nil {
 				time.Sleep(time.Second)
@@ -172,7 +176,7 @@ func (e end) oneLine(code int, parts ...string) error {
 	if e.code != code {
 		return fmt.Errorf("exit %d, wanted %d: %s", e.code, code, e.text)
 	}
-	if !strings.HasPrefix(e.last, "ulrl: ") || strings.Contains(e.text, "goroutine ") || strings.Contains(e.text, "panic") {
+	if e.text != e.last || !strings.HasPrefix(e.last, "ulrl: ") {
 		return fmt.Errorf("not one line: %q", e.text)
 	}
 	for _, part := range parts {

@@ -1,9 +1,9 @@
 // Command faults puts ulrl through what goes wrong on real machines: disks that are
 // full at every size, folders that cannot be written or vanish, workers that hang,
 // are killed or run out of memory, two processes on one folder. Each must end in
-// one line and the right exit code, leave nothing half-written, and leave the same
-// command able to finish once the fault is gone. Mounts and limits need root, or
-// "unshare -rm"; what cannot be had is said. See "make faults".
+// one line and the right exit code; a full disk must also hold nothing half-written,
+// and let the same command finish once there is room. Mounts and limits need root,
+// or "unshare -rm"; what cannot be had is said. See "make faults".
 package main
 
 import (
@@ -56,10 +56,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	defer l.close()
 	var failed []error
+	tried := 0
 	for _, f := range faults {
 		if !strings.Contains(f.name, o.only) {
 			continue
 		}
+		tried++
 		began := time.Now()
 		how, err := f.try(ctx, l)
 		switch {
@@ -75,6 +77,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			failed = append(failed, fmt.Errorf("%s: %w", f.name, err))
 		}
 		fmt.Fprintf(out, "%s (%.0f s): %s\n", f.name, time.Since(began).Seconds(), how)
+	}
+	if tried == 0 {
+		return fmt.Errorf("no fault has %q in its name", o.only)
 	}
 	return errors.Join(failed...)
 }

@@ -48,7 +48,7 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	o.models = flag.Args()
+	o.models, o.jobs = flag.Args(), max(1, o.jobs)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o, os.Stdout)
 	stop()
@@ -205,6 +205,8 @@ func (o options) judge(ctx context.Context, data []byte, path string) (kind stri
 		return "loaded and run", nil
 	case !errors.As(err, &exit):
 		return "", fmt.Errorf("run %s: %w", o.ulrl, err)
+	case strings.Contains(text, "the worker crashed (panic:"): // a fault of ours, not of libtorch's
+		return "", fmt.Errorf("ulrl inspect: %s", text)
 	case exit.ExitCode() != 1 && exit.ExitCode() != 2, strings.Contains(text, "\n"), !strings.HasPrefix(text, "ulrl: "):
 		return "", fmt.Errorf("ulrl inspect ended with %w and %q", err, text)
 	}

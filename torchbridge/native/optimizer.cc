@@ -115,11 +115,11 @@ tb_status* tb_optimizer_climb(tb_mode mode, tb_optimizer* opt, double rho) {
     }
     // A slope of 0 leaves them where they are.
     const auto factor = rho / at::stack(norms).norm(2).clamp_min(1e-12);
+    opt->places = std::move(places);  // before any weight moves, whatever happens then
     for (size_t i = 0; i < opt->params.size(); ++i) {
       auto w = opt->params[i].detach();
       w.add_(w.abs() * scaled[i] * factor);
     }
-    opt->places = std::move(places);
   });
 }
 
