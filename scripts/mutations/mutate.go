@@ -48,7 +48,7 @@ func pack(records []record) ([]byte, error) {
 	w := zip.NewWriter(&out)
 	for _, r := range records {
 		f, err := w.CreateHeader(&zip.FileHeader{Name: r.name, Method: r.method})
-		if err == nil {
+		if err == nil && !strings.HasSuffix(r.name, "/") { // a folder, which holds nothing
 			_, err = f.Write(r.data)
 		}
 		if err != nil {
