@@ -8,8 +8,10 @@ time=${FUZZTIME:-1m}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 targets=0
-for package in $(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do
-  for target in $(grep -rhoE --include='*_test.go' '^func Fuzz\w+' "$package" | cut -d' ' -f2 | sort); do
+mapfile -t packages < <(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u)
+for package in "${packages[@]}"; do
+  mapfile -t names < <(grep -hoE '^func Fuzz\w+' "$package"/*_test.go | cut -d' ' -f2 | sort)
+  for target in "${names[@]}"; do
     echo "--- $package $target for $time"
     go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel "${JOBS:-2}" >"$log" 2>&1 || {
       cat "$log"
