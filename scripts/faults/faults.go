@@ -268,6 +268,7 @@ func two(ctx context.Context, first, second *process, out string) (string, error
 	case <-time.After(time.Second):
 	}
 	if ended := first.wait(ctx); wrong == nil {
+		ended.text = ended.last // before it stands that the command is stopping
 		wrong = ended.oneLine(130, "interrupted")
 	}
 	if wrong == nil {
