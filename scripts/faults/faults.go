@@ -119,20 +119,14 @@ var gone = []string{"no such file or directory", "was removed while the run was 
 func vanishes(do order) func(context.Context, *lab) (string, error) {
 	return func(ctx context.Context, l *lab) (string, error) {
 		out := l.fresh()
-		p := do(l, out)
-		if err := p.underway(ctx, out); err != nil {
-			return "", err
-		}
-		// The command may write while the folder is emptied.
-		err := os.RemoveAll(out)
-		for try := 0; err != nil && try < 10; try++ {
-			err = os.RemoveAll(out)
-		}
-		if err != nil {
-			_ = p.cmd.Process.Kill()
-		}
-		e := p.wait(ctx)
-		return e.last, errors.Join(err, e.oneLine(1, gone...))
+		return lost(ctx, do(l, out), out, func() error {
+			// The command may write while the folder is emptied.
+			err := os.RemoveAll(out)
+			for try := 0; err != nil && try < 10; try++ {
+				err = os.RemoveAll(out)
+			}
+			return err
+		})
 	}
 }
 
@@ -146,14 +140,21 @@ func unmounted(do order) func(context.Context, *lab) (string, error) {
 		}
 		defer unmount()
 		out := filepath.Join(disk, "out")
-		p := do(l, out)
-		if err := p.underway(ctx, out); err != nil {
-			return "", err
-		}
-		unmount()
-		e := p.wait(ctx)
-		return e.last, e.oneLine(1, gone...)
+		return lost(ctx, do(l, out), out, func() error { unmount(); return nil })
 	}
+}
+
+// lost takes away the folder of a command that is under way.
+func lost(ctx context.Context, p *process, out string, take func() error) (string, error) {
+	if err := p.underway(ctx, out); err != nil {
+		return "", err
+	}
+	err := take()
+	if err != nil {
+		_ = p.cmd.Process.Kill()
+	}
+	e := p.wait(ctx)
+	return e.last, errors.Join(err, e.oneLine(1, gone...))
 }
 
 func hangs(ctx context.Context, l *lab) (string, error) {
