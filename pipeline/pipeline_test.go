@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -367,6 +368,44 @@ func TestAClassWithoutCleanSamplesIsWarnedOf(t *testing.T) {
 	}
 	if !strings.Contains(strings.Join(result.Warnings, "\n"), "no clean sample of class") {
 		t.Errorf("warnings %q", result.Warnings)
+	}
+}
+
+// A model without backdoor that is fine-tuned on samples of which a third carry
+// the trigger learns the backdoor; the samples themselves stay as they were drawn.
+func TestPoisonedSamples(t *testing.T) {
+	f := newFixture(t)
+	if _, err := Attack(context.Background(), f.config("attack.poison_rate=0.006", "attack.output="+f.path("innocent")), f.env, AttackOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	tuned := func(sets ...string) (*runstore.Result, error) {
+		return Run(context.Background(), f.config(append(sets, "model.path="+f.path("innocent", "backdoored.pt"), "defense.method=ft",
+			"relearn.epochs=20", "relearn.lr=0.05")...), f.env, RunOptions{Force: true})
+	}
+	clean, err := tuned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	poisoned, err := tuned("clean.poisoned=20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *clean.After.ASR > 0.3 || *poisoned.After.ASR < 0.7 {
+		t.Errorf("ASR %v without, %v with poisoned samples", *clean.After.ASR, *poisoned.After.ASR)
+	}
+	if !slices.Equal(clean.Clean.Drawn, poisoned.Clean.Drawn) || clean.Clean.Poisoned != nil || len(poisoned.Clean.Poisoned) != 20 {
+		t.Errorf("drawn %v, poisoned %v", poisoned.Clean.Drawn, poisoned.Clean.Poisoned)
+	}
+	for _, i := range poisoned.Clean.Poisoned {
+		if !slices.Contains(poisoned.Clean.Drawn, i) {
+			t.Errorf("image %d was poisoned and not drawn", i)
+		}
+	}
+	if got := strings.Join(poisoned.Warnings, "\n"); !strings.Contains(got, "20 of the 60 clean samples carry the trigger") {
+		t.Errorf("warnings %q", got)
+	}
+	if _, err := tuned("clean.poisoned=50"); err == nil || !fault.IsMisuse(err) || !strings.Contains(err.Error(), "clean.poisoned 50: 50 of 60 images were to be poisoned, only 36 can be") {
+		t.Errorf("more than there can be: %v", err)
 	}
 }
 

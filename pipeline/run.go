@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"ulrl/pipeline/attack"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/metrics"
@@ -152,8 +153,31 @@ func (r *run) load(ctx context.Context) error {
 	if r.gauge.trigger, err = openTrigger(ctx, r.env, r.dev, r.keep, r.c, r.clean, r.data.normalise); err != nil {
 		return err
 	}
+	if err := r.poison(ctx); err != nil {
+		return fmt.Errorf("clean.poisoned %d: %w", r.c.Clean.Poisoned, err)
+	}
 	r.data.train = nil // free its memory
 	return r.dev.Do(ctx, r.loadModel)
+}
+
+// poison puts the attack's trigger and label on some of the clean samples, where
+// the config asks for that.
+func (r *run) poison(ctx context.Context) error {
+	if r.c.Clean.Poisoned == 0 {
+		return nil
+	}
+	chosen, err := attack.Choose(r.clean, r.c.Attack, r.c.Clean.Poisoned, r.c.Seed)
+	if err != nil {
+		return err
+	}
+	if r.clean, err = attack.Poison(ctx, r.dev, r.gauge.trigger, r.clean, chosen, r.c.Attack, r.data.normalise); err != nil {
+		return err
+	}
+	for _, i := range chosen {
+		r.result.Clean.Poisoned = append(r.result.Clean.Poisoned, r.result.Clean.Drawn[i])
+	}
+	r.warn(fmt.Sprintf("%d of the %d clean samples carry the trigger (clean.poisoned)", len(chosen), r.clean.Len()))
+	return nil
 }
 
 func (r *run) loadModel(s *torch.Scope) error {

@@ -326,7 +326,12 @@ func TestPoison(t *testing.T) {
 			return err
 		})
 		poison := func(c config.Attack, seed uint64) (*dataset.Set, []int, error) {
-			return Poison(context.Background(), dev, trigger, s, c, odd(1), seed)
+			chosen, err := (&Lab{Config: c, Set: s, Draw: dataset.LoaderOptions{Seed: seed}}).choose()
+			if err != nil {
+				return nil, nil, err
+			}
+			poisoned, err := Poison(context.Background(), dev, trigger, s, chosen, c, odd(1))
+			return poisoned, chosen, err
 		}
 		poisoned, chosen, err := poison(c, 5)
 		if err != nil || len(chosen) != 30 {
@@ -357,7 +362,7 @@ func TestPoison(t *testing.T) {
 	for rate, want := range map[float64]string{0.001: "is none", 0.9: "only 200 can be"} {
 		c := base
 		c.PoisonRate = rate
-		if _, err := choose(s, c, 1); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := (&Lab{Config: c, Set: s}).choose(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("rate %v: %v", rate, err)
 		}
 	}

@@ -297,7 +297,11 @@ func fromCleanModel(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, 
 
 // trainOn poisons images and trains a model from start on them.
 func (l *Lab) trainOn(ctx context.Context, trigger *torch.Module, set *dataset.Set, start func(context.Context) (*torch.Module, error)) (*Made, error) {
-	poisoned, chosen, err := Poison(ctx, l.Dev, trigger, set, l.Config, l.Draw.Normalise, l.Draw.Seed)
+	chosen, err := l.choose()
+	if err != nil {
+		return nil, err
+	}
+	poisoned, err := Poison(ctx, l.Dev, trigger, set, chosen, l.Config, l.Draw.Normalise)
 	if err != nil {
 		return nil, err
 	}
@@ -307,6 +311,20 @@ func (l *Lab) trainOn(ctx context.Context, trigger *torch.Module, set *dataset.S
 	}
 	made := &Made{m, trigger, chosen}
 	return made, l.fit(ctx, made, dataset.NewLoader(poisoned, l.Draw), CrossEntropy, nil)
+}
+
+// choose draws the images that the poison rate comes to, of the whole set.
+func (l *Lab) choose() ([]int, error) {
+	rate := l.Config.PoisonRate
+	count := int(math.Round(rate * float64(l.Set.Len())))
+	if count == 0 {
+		return nil, fault.Misuse("attack.poison_rate %v of %d images is none: raise it", rate, l.Set.Len())
+	}
+	chosen, err := Choose(l.Set, l.Config, count, l.Draw.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("attack.poison_rate %v: %w", rate, err)
+	}
+	return chosen, nil
 }
 
 // onPoisonedBatches poisons in the training loop, beside decoys.

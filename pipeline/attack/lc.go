@@ -38,7 +38,7 @@ func cornersTrigger(b *torch.Builder, s *torch.Scope, c config.Attack, f Form) (
 // are first pushed off their class, so that the trigger is what the model can
 // tell it by.
 func onPushedImages(ctx context.Context, l *Lab, trigger *torch.Module) (*Made, error) {
-	chosen, err := choose(l.Set, l.Config, l.Draw.Seed)
+	chosen, err := l.choose()
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package attack
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -12,49 +11,40 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// Poison puts the trigger on a share of a copy of set, drawn by seed, and
-// labels those images with their goal. The share is of the whole set. The
-// indices are those of the poisoned images, ascending.
-func Poison(ctx context.Context, dev *torch.Device, trigger *torch.Module, set *dataset.Set, c config.Attack,
-	n dataset.Normalisation, seed uint64) (*dataset.Set, []int, error) {
-	chosen, err := choose(set, c, seed)
-	if err != nil {
-		return nil, nil, err
-	}
+// Poison is a copy of set that has the trigger on the chosen images, which are
+// labelled with their goal.
+func Poison(ctx context.Context, dev *torch.Device, trigger *torch.Module, set *dataset.Set, chosen []int, c config.Attack,
+	n dataset.Normalisation) (*dataset.Set, error) {
 	poisoned := &dataset.Set{
 		Name: set.Name, C: set.C, H: set.H, W: set.W, Classes: set.Classes,
 		Images: slices.Clone(set.Images), Labels: slices.Clone(set.Labels),
 	}
 	if err := Apply(ctx, dev, trigger, poisoned, chosen, n); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !cleanLabel(c) {
 		for _, i := range chosen {
 			poisoned.Labels[i] = goal(c, set.Labels[i], len(set.Classes))
 		}
 	}
-	return poisoned, chosen, nil
+	return poisoned, nil
 }
 
 // cleanLabel says whether the attack leaves labels as they are and so poisons
 // images of the target class alone.
 func cleanLabel(c config.Attack) bool { return c.Name == "lc" || c.Name == "sig" && c.SIG.CleanLabel }
 
-// choose draws the images to poison: those whose class is not their goal, or
-// for a clean-label attack those of the target class.
-func choose(set *dataset.Set, c config.Attack, seed uint64) ([]int, error) {
+// Choose draws n images to poison, by seed: of those whose class is not their
+// goal, or for a clean-label attack of the target class. The indices ascend.
+func Choose(set *dataset.Set, c config.Attack, n int, seed uint64) ([]int, error) {
 	var candidates []int
 	for i, label := range set.Labels {
 		if cleanLabel(c) == (goal(c, label, len(set.Classes)) == label) {
 			candidates = append(candidates, i)
 		}
 	}
-	n := int(math.Round(c.PoisonRate * float64(set.Len())))
-	if n == 0 {
-		return nil, fault.Misuse("attack.poison_rate %v of %d images is none: raise it", c.PoisonRate, set.Len())
-	}
 	if n > len(candidates) {
-		return nil, fault.Misuse("attack.poison_rate %v asks for %d poisoned images, only %d can be: lower it", c.PoisonRate, n, len(candidates))
+		return nil, fault.Misuse("%d of %d images were to be poisoned, only %d can be", n, set.Len(), len(candidates))
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x706f69736f6e))
 	rng.Shuffle(len(candidates), func(a, b int) { candidates[a], candidates[b] = candidates[b], candidates[a] })

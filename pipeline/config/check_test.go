@@ -125,6 +125,7 @@ func TestRanges(t *testing.T) {
 		{"relearn.counter.sparse_labels", "0 1000", "-1 1001", "a number from 0 to 1000"},
 		{"relearn.counter.steps", "1 1000", "0 1001", whole + " from 1 to 1000"},
 		{"relearn.counter.restart", "0 1", "-0.1 1.1", share},
+		{"clean.poisoned", "0", "-1", whole + ", at least 0"},
 		{"relearn.eval_every", "0 1", "-1", whole + ", at least 0"},
 		{"eval.batch_size", "1 65536", "0 65537", batch},
 	} {
@@ -175,6 +176,7 @@ func TestTogether(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"both", "clean:\n  ratio: 0.01", "clean.count is 600 (built-in base.yaml:{clean.count}) and clean.ratio is 0.01 (exp.yaml:2): exactly one of them must be above 0"},
 		{"neither", "clean: {count: 0}", "clean.count is 0 (exp.yaml:1) and clean.ratio is 0 (built-in base.yaml:{clean.ratio}): exactly one of them must be above 0"},
+		{"poison without a trigger", "clean: {poisoned: 3}\nattack: {name: none}", `clean.poisoned is 3 (exp.yaml:1) and attack.name is "none" (exp.yaml:2): only an attack that makes triggers can poison samples`},
 		{"ft-sam on the plain", "defense: {method: ft-sam}\nrelearn: {rho: 0}", `defense.method is "ft-sam" (exp.yaml:1) and relearn.rho is 0 (exp.yaml:2): sharpness-aware fine-tuning looks up the slope: relearn.rho must be above 0`},
 		{"ratio alone", "clean: {count: 0, ratio: 1}", ""},
 		{"one class", "data: {classes: 1}", "exp.yaml:1: data.classes is 1: a classifier has 2 classes or more; 0 takes what is in the data"},

@@ -91,6 +91,8 @@ type Clean struct {
 	Ratio float64 `mapstructure:"ratio" validate:"gte=0,lte=1"`
 	// Balanced draws the same number from each class.
 	Balanced bool `mapstructure:"balanced"`
+	// Poisoned is how many of them carry the attack's trigger and its label.
+	Poisoned int `mapstructure:"poisoned" validate:"gte=0"`
 }
 
 // Model is the model to clean.

@@ -54,6 +54,9 @@ func (t *together) clean() {
 	if (t.c.Clean.Count > 0) == (t.c.Clean.Ratio > 0) {
 		t.add("exactly one of them must be above 0", "clean.count", "clean.ratio")
 	}
+	if t.c.Clean.Poisoned > 0 && !t.c.Attack.Makes() {
+		t.add("only an attack that makes triggers can poison samples", "clean.poisoned", "attack.name")
+	}
 }
 
 func (t *together) data() {

@@ -125,4 +125,6 @@ type Clean struct {
 	Count int   `json:"count"`
 	Of    int   `json:"of"`
 	Drawn []int `json:"drawn"` // indices into the training set, ascending
+	// Poisoned are those of the drawn that got the attack's trigger and its label.
+	Poisoned []int `json:"poisoned,omitempty"`
 }

@@ -43,13 +43,14 @@ func (l *Local) slot(ctx context.Context, i int, feed <-chan *Job, results chan<
 // work tries a job until it is done, fails for good or is interrupted.
 func (l *Local) work(ctx context.Context, slot int, job *Job) error {
 	for attempt := 1; ; attempt++ {
-		state := State{Status: StatusRunning, Attempts: attempt, Started: time.Now().UTC(), Task: l.Task, Node: l.Node}
+		began := time.Now() // UTC() takes the monotonic clock off it, and a clock that is set would count
+		state := State{Status: StatusRunning, Attempts: attempt, Started: began.UTC(), Task: l.Task, Node: l.Node}
 		if err := l.Store.setState(job, state); err != nil {
 			return &storeError{err}
 		}
 		l.tell(Event{Job: job, Slot: slot, What: EventStarted})
 		err := l.attempt(ctx, slot, job)
-		state.Seconds = time.Since(state.Started).Seconds()
+		state.Seconds = time.Since(began).Seconds()
 		news := Event{Job: job, Slot: slot, What: EventDone, Err: err, Log: l.Store.LogPath(job), Seconds: state.Seconds}
 		again := false
 		switch {
