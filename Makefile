@@ -19,7 +19,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LIBRARY := $(BUILD)/libtorchbridge.so
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: all setup build demo data test lint asan race bench attacks removal kills mutations faults fuzz pace install uninstall clean help
+.PHONY: all setup build demo data test lint asan race bench attacks removal relapse kills mutations faults fuzz pace install uninstall clean help
 all: build
 
 help: ## what the targets do
@@ -73,6 +73,9 @@ attacks: build data ## every attack over SEEDS (0,1,2), and the table of docs/re
 
 removal: build data ## four methods over the models of make attacks, and the table of docs/results (hours)
 	$(GO) run ./scripts/removal -seeds $(SEEDS)
+
+relapse: build data ## how much of the backdoors comes back in the models of make removal, from 0 to 50 poisoned samples (hours)
+	$(GO) run ./scripts/removal -seeds $(SEEDS) -relapse 0,1,10,50 -methods ft-sam,ulrl
 
 kills: build data ## KILLS (20) of a small sweep and its workers; what it comes to must be the same
 	$(GO) run ./scripts/kills -kills $(KILLS)

@@ -357,15 +357,7 @@ func (w runWatcher) Epoch(e train.Epoch) error {
 	if err != nil {
 		return err
 	}
-	return w.r.dir.Event(measureEvent{Kind: "measure", Phase: e.Phase, Epoch: e.Epoch, Scores: scores})
-}
-
-// measureEvent is a measurement between epochs.
-type measureEvent struct {
-	Kind   string         `json:"kind"`
-	Phase  string         `json:"phase"`
-	Epoch  int            `json:"epoch"`
-	Scores metrics.Scores `json:"scores"`
+	return w.r.dir.Event(runstore.MeasureEvent{Kind: runstore.KindMeasure, Phase: e.Phase, Epoch: e.Epoch, Scores: scores})
 }
 
 func epochEvent(e train.Epoch) runstore.EpochEvent {

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/metrics"
 )
 
 // Kinds of events.
 const (
-	KindEpoch = "epoch"
-	KindPhase = "phase"
+	KindEpoch   = "epoch"
+	KindPhase   = "phase"
+	KindMeasure = "measure"
 )
 
 // States of a phase.
@@ -43,6 +45,14 @@ type PhaseEvent struct {
 	Phase   string  `json:"phase"`             // as in Result.Seconds
 	State   string  `json:"state"`             // PhaseStart or PhaseEnd
 	Seconds float64 `json:"seconds,omitempty"` // how long it took, at its end
+}
+
+// MeasureEvent is a measurement between epochs, with kind "measure".
+type MeasureEvent struct {
+	Kind   string         `json:"kind"`
+	Phase  string         `json:"phase"`
+	Epoch  int            `json:"epoch"` // after which it was taken, from 1
+	Scores metrics.Scores `json:"scores"`
 }
 
 // Event appends v to events.jsonl as one line, its time first. v must encode to
@@ -150,24 +160,29 @@ func ReadEvents(dir string) ([]json.RawMessage, error) {
 
 // ReadEpochs returns the epochs among dir's events, in the order in which they
 // happened.
-func ReadEpochs(dir string) ([]EpochEvent, error) {
+func ReadEpochs(dir string) ([]EpochEvent, error) { return ofKind[EpochEvent](dir, KindEpoch) }
+
+// ReadMeasures returns the measurements between epochs among dir's events.
+func ReadMeasures(dir string) ([]MeasureEvent, error) { return ofKind[MeasureEvent](dir, KindMeasure) }
+
+func ofKind[T any](dir, wanted string) ([]T, error) {
 	events, err := ReadEvents(dir)
 	if err != nil {
 		return nil, err
 	}
-	var epochs []EpochEvent
+	var found []T
 	for _, event := range events {
 		var kind struct {
 			Kind string `json:"kind"`
 		}
-		if err := json.Unmarshal(event, &kind); err != nil || kind.Kind != KindEpoch {
-			continue // a kind that a later version added
+		if err := json.Unmarshal(event, &kind); err != nil || kind.Kind != wanted {
+			continue // of another kind, perhaps one that a later version added
 		}
-		var epoch EpochEvent
-		if err := json.Unmarshal(event, &epoch); err != nil {
-			return nil, fault.Misuse("%s: an epoch cannot be read: %w; the file is damaged", filepath.Join(dir, FileEvents), err)
+		var one T
+		if err := json.Unmarshal(event, &one); err != nil {
+			return nil, fault.Misuse("%s: an event of kind %q cannot be read: %w; the file is damaged", filepath.Join(dir, FileEvents), wanted, err)
 		}
-		epochs = append(epochs, epoch)
+		found = append(found, one)
 	}
-	return epochs, nil
+	return found, nil
 }

@@ -99,7 +99,7 @@ func TestReadEvents(t *testing.T) {
 		"broken inside":  {a + "\nxx\n" + b + "\n", 0, 0, "events.jsonl:2"},
 		"broken end":     {a + "\n{\n", 0, 0, "events.jsonl:2"},
 		"other kinds":    {`{"kind":"later","epoch":"x"}` + "\n5\n", 2, 0, ""},
-		"a wrong type":   {`{"kind":"epoch","epoch":"x"}` + "\n", 1, 0, "an epoch cannot be read"},
+		"a wrong type":   {`{"kind":"epoch","epoch":"x"}` + "\n", 1, 0, "an event of kind \"epoch\" cannot be read"},
 	} {
 		dir := t.TempDir()
 		put(t, dir, FileEvents, c.content)

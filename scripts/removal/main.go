@@ -1,6 +1,7 @@
 // Command removal cleans the models of "make attacks" by several methods and
-// prints the table of docs/results/removal.md. What is there already is not
-// cleaned again, so that it can be stopped at any time. See "make removal".
+// prints the tables of docs/results/removal.md; with -relapse those of how much
+// comes back. What is there already is not done again, so that it can be stopped
+// at any time. See "make removal" and "make relapse".
 package main
 
 import (
@@ -23,20 +24,33 @@ import (
 	"ulrl/pipeline/runstore"
 )
 
-// methods are what is compared: settings over an attack's config.
-var methods = []struct {
-	name string
-	args []string
-}{
-	{"published", []string{"--profile", "published"}},
-	{"ft", []string{"--profile", "published", "--set", "defense.method=ft", "--set", "relearn.lr=0.01"}},
-	{"ft-sam", []string{"--profile", "published", "--set", "defense.method=ft-sam", "--set", "relearn.lr=0.01", "--set", "relearn.rho=2"}},
-	{"ulrl", nil},
+// methods are what is compared, in this order.
+var methods = []string{"published", "ft", "ft-sam", "ulrl"}
+
+// profiles are the methods' settings over an attack's config.
+var profiles = map[string][]string{
+	"published": {"--profile", "published"},
+	"ft":        {"--profile", "published", "--set", "defense.method=ft", "--set", "relearn.lr=0.01"},
+	"ft-sam":    {"--profile", "published", "--set", "defense.method=ft-sam", "--set", "relearn.lr=0.01", "--set", "relearn.rho=2"},
+	"ulrl":      nil,
 }
 
 type options struct {
-	ulrl, models, out, seeds, attacks, only, clean string
-	table                                          bool
+	ulrl, models, out, seeds, attacks, only, clean, relapse, innocent string
+	table                                                             bool
+}
+
+// columns are the methods asked for.
+func (o options) columns() []string {
+	if only := list(o.only); len(only) > 0 {
+		return only
+	}
+	return methods
+}
+
+// dir is the run directory of a method on an attack's model.
+func (o options) dir(method, attack, seed string) string {
+	return filepath.Join(o.out, o.clean, method, attack+"-"+seed)
 }
 
 func main() {
@@ -48,6 +62,8 @@ func main() {
 	flag.StringVar(&o.attacks, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.only, "methods", "", "methods; all where it is empty")
 	flag.StringVar(&o.clean, "clean", "600", "clean samples")
+	flag.StringVar(&o.relapse, "relapse", "", "numbers of poisoned samples on which the cleaned models are fine-tuned, to see what comes back")
+	flag.StringVar(&o.innocent, "innocent", "", "a model without backdoor, fine-tuned beside them")
 	flag.BoolVar(&o.table, "table", false, "clean nothing, print the table of what is there")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -68,25 +84,29 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			}
 		}
 	}
-	only := list(o.only)
+	for _, m := range o.columns() {
+		if !slices.Contains(methods, m) {
+			return fmt.Errorf("-methods: there is no %q, only %s", m, strings.Join(methods, ", "))
+		}
+	}
+	if o.relapse != "" {
+		return o.relapses(ctx, out, attacks)
+	}
 	var columns []string
 	got := map[string][]*runstore.Result{} // attack and method
 	for _, seed := range list(o.seeds) {
 		for _, attack := range attacks {
-			for _, m := range methods {
-				if len(only) > 0 && !slices.Contains(only, m.name) {
-					continue
-				}
-				r, err := o.result(ctx, attack, seed, m.name, m.args)
+			for _, m := range o.columns() {
+				r, err := o.result(ctx, job{attack, seed, o.dir(m, attack, seed), profiles[m]})
 				if errors.Is(err, fs.ErrNotExist) {
 					continue // no such model, or not cleaned yet
 				} else if err != nil {
 					return err
 				}
-				if !slices.Contains(columns, m.name) {
-					columns = append(columns, m.name)
+				if !slices.Contains(columns, m) {
+					columns = append(columns, m)
 				}
-				got[attack+" "+m.name] = append(got[attack+" "+m.name], r)
+				got[attack+" "+m] = append(got[attack+" "+m], r)
 			}
 		}
 	}
@@ -98,26 +118,31 @@ func list(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
 }
 
+// job is a run on the model of an attack and seed.
+type job struct {
+	attack, seed, dir string
+	args              []string
+}
+
 // result is a finished run's, after it was run if need be.
-func (o options) result(ctx context.Context, attack, seed, method string, args []string) (*runstore.Result, error) {
-	models := filepath.Join(o.models, attack+"-"+seed)
+func (o options) result(ctx context.Context, j job) (*runstore.Result, error) {
+	models := filepath.Join(o.models, j.attack+"-"+j.seed)
 	if _, err := os.Stat(filepath.Join(models, config.BackdooredFile)); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(o.out, o.clean, method, attack+"-"+seed)
-	if r, err := read(dir); err == nil || o.table {
+	if r, err := read(j.dir); err == nil || o.table {
 		return r, err
 	}
-	args = append([]string{"run", "-c", attack + ".yaml", "--force", "--set", "seed=" + seed, "--set", "clean.count=" + o.clean,
-		"--set", "attack.output=" + models, "--set", "output=" + dir}, args...)
+	args := append([]string{"run", "-c", j.attack + ".yaml", "--force", "--set", "seed=" + j.seed, "--set", "clean.count=" + o.clean,
+		"--set", "attack.output=" + models, "--set", "output=" + j.dir}, j.args...)
 	fmt.Fprintln(os.Stderr, o.ulrl, strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, o.ulrl, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%s of %s, seed %s: %w", method, attack, seed, err)
+		return nil, fmt.Errorf("%s: %w", j.dir, err)
 	}
-	return read(dir)
+	return read(j.dir)
 }
 
 // read is the result of a complete run; any other is as if it were not there.
@@ -188,12 +213,12 @@ func cell(runs []*runstore.Result) string {
 
 func asrAfter(r *runstore.Result) float64 { return *r.After.ASR }
 
-func mean(runs []*runstore.Result, of func(*runstore.Result) float64) float64 {
+func mean[T any](all []T, of func(T) float64) float64 {
 	sum := 0.0
-	for _, r := range runs {
-		sum += of(r)
+	for _, one := range all {
+		sum += of(one)
 	}
-	return sum / float64(len(runs))
+	return sum / float64(len(all))
 }
 
 func most(runs []*runstore.Result, of func(*runstore.Result) float64) float64 {
