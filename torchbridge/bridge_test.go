@@ -484,6 +484,31 @@ func TestScaledLossLeavesGradients(t *testing.T) {
 	})
 }
 
+// w = (3, -4) is 5 long, the slope (6, 8) 10: a tenth of the former is (0.3, 0.4).
+func TestRelateGrad(t *testing.T) {
+	do(t, open(t), func(s *Scope) {
+		b := NewBuilder(s)
+		m, err := b.Finish(b.Part("Linear").Parameter("weight", From(s, []float64{3, -4}, 1, 2)).Parameter("unused", From(s, []float64{100}, 1)).
+			Define("def forward(self, x):\n    return torch.linear(x, self.weight)\n"))
+		must(t, err)
+		must(t, m.RequireGrad(true))
+		opt, err := s.NewSGD(m, SGDOptions{LR: 1})
+		must(t, err)
+		opt.RelateGrad(s, 0.1) // there is none yet
+		for _, slope := range [][]float64{{6, 8}, {0, 0}} {
+			opt.ZeroGrad(s)
+			m.Forward(From(s, slope, 1, 2)).Sum().Backward()
+			opt.RelateGrad(s, 0.1)
+			got := Values[float64](m.Parameter(s, "weight").Grad())
+			for i, want := range slope {
+				if math.Abs(got[i]-want/20) > 1e-12 {
+					t.Errorf("slope %v became %v", slope, got)
+				}
+			}
+		}
+	})
+}
+
 // w = (3, -4), loss = w·(1, 2): |w|·g is (3, 8), of norm √73; w²·g is (9, 32).
 func TestClimbAndReturn(t *testing.T) {
 	do(t, open(t), func(s *Scope) {

@@ -72,6 +72,12 @@ func (o *Optimizer) ClipGradNorm(s *Scope, limit float64) {
 	s.check(C.tb_optimizer_clip_grad_norm(s.mode, o.h, C.double(limit)))
 }
 
+// RelateGrad scales the gradients to a global L2 norm of share times that of the
+// weights that have them; gradients of 0 stay. Failures stick to s.
+func (o *Optimizer) RelateGrad(s *Scope, share float64) {
+	s.check(C.tb_optimizer_relate_grad(s.mode, o.h, C.double(share)))
+}
+
 // Climb moves every weight up the slope of the loss, each in proportion to its
 // own size, w + rho·w²·g/‖|w|·g‖, until Return: the ascent of adaptive
 // sharpness-aware minimisation (Kwon et al., arXiv 2102.11600). Failures stick to

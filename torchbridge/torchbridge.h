@@ -301,6 +301,10 @@ tb_status* tb_optimizer_zero_grad(tb_optimizer* opt);
  * clip_grad_norm_ does; unlike C++'s it does not wait for the device. */
 tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt,
                                        double max_norm);
+/* Scales the gradients to a global L2 norm of share times that of the weights
+ * that have them; gradients of 0 stay. */
+tb_status* tb_optimizer_relate_grad(tb_mode mode, tb_optimizer* opt,
+                                    double share);
 /* Multiplies all gradients. */
 tb_status* tb_optimizer_scale_grad(tb_mode mode, tb_optimizer* opt,
                                    double factor);

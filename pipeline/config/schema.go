@@ -197,6 +197,8 @@ type Relearn struct {
 	Counter Counter `mapstructure:"counter"`
 	// Rho is how far up the slope each step looks before it goes down; 0: not at all.
 	Rho float64 `mapstructure:"rho" validate:"gte=0,lte=100"`
+	// Stride is the length to which slopes are scaled, in lengths of the weights; 0: they are left.
+	Stride float64 `mapstructure:"stride" validate:"gte=0,lte=1"`
 	// Augment crops at random with padding 4, and flips as Data.Flip says.
 	Augment bool `mapstructure:"augment"`
 	// EvalEvery measures on the test set every so many epochs; 0: never between.

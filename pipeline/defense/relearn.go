@@ -81,7 +81,9 @@ type Remedy struct {
 // relearning stage). With nothing selected that is plain fine-tuning. Beyond the
 // paper, o.Distill puts the model's own outputs of before in place of a share of
 // the labels, a Counter adds its loss, and with o.Rho each step descends by the
-// slope some way uphill (FineTuneSAM).
+// slope some way uphill: as FineTuneSAM does, but the way up is that of the step
+// before, which costs no second pass. Losses and BatchNorm statistics are then those
+// up there.
 func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
@@ -103,7 +105,9 @@ func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source,
 	if l.targets, err = reinitialise(ctx, dev, keep, r); err != nil {
 		return nil, fmt.Errorf("re-initialise the suspicious neurons: %w", err)
 	}
-	return train.Run(ctx, dev, r.Model, src, relearning(o), w, l.step)
+	plan := relearning(o)
+	plan.KeepSlopes = true
+	return train.Run(ctx, dev, r.Model, src, plan, w, l.step)
 }
 
 // lesson is relearning's step with what it needs.
@@ -129,19 +133,20 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 	if l.teacher != nil {
 		s.NoGrad(func() { wanted = l.teacher.Forward(images).LogSoftmax(1).Exp() })
 	}
+	if l.o.Rho > 0 {
+		// The slopes are those of the step before; at first there are none. Like the
+		// learning rate the way up shrinks, so that the last BatchNorm statistics are
+		// those of the weights that stay.
+		opt.Climb(s, l.o.Rho*train.Cosine(1, t.Epoch.Epoch-1, l.o.Epochs))
+	}
+	opt.ZeroGrad(s)
 	all := l.Model.Forward(batch)
 	loss, cosine := l.loss(s, all, labels, wanted)
 	s.Backward(loss, opt)
 	if l.o.Rho > 0 {
-		err := uphill(s, opt, l.Model, l.o.Rho, func() *torch.Tensor {
-			above, _ := l.loss(s, l.Model.Forward(batch), labels, wanted)
-			return above
-		})
-		if err != nil {
-			return err
-		}
+		opt.Return(s)
 	}
-	opt.Step(s)
+	descend(s, opt, l.o)
 	logits := all.Narrow(0, 0, labels.Len())
 	return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: logits.CrossEntropy(labels), Total: loss, Cosine: cosine})
 }

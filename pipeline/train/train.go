@@ -36,6 +36,8 @@ type Plan struct {
 	// Precision is what the model multiplies in, as the configs name it; "" is float32.
 	Precision string
 	Advice    string // what to do where it diverges
+	// KeepSlopes leaves the gradients of the step before to each step, which drops them itself.
+	KeepSlopes bool
 	// Done is how many epochs were run before; Begin, if not nil, then readies
 	// the optimiser, and After hears of each epoch that is over, counted from 1.
 	// Both run on the device's thread.
@@ -45,7 +47,7 @@ type Plan struct {
 }
 
 // Step is one batch of an algorithm: forward, loss, s.Backward, opt.Step, and
-// t.Add. Gradients are zero when it starts. What it reads
+// t.Add. Gradients are zero when it starts, but for Plan.KeepSlopes. What it reads
 // from the device it waits for.
 type Step func(s *torch.Scope, opt *torch.Optimizer, t *Tally, images, labels *torch.Tensor) error
 
@@ -94,7 +96,9 @@ func runEpoch(ctx context.Context, dev *torch.Device, opt *torch.Optimizer, src 
 				return err
 			}
 			images, labels := src.Batch(s, epoch, i)
-			opt.ZeroGrad(s)
+			if !p.KeepSlopes {
+				opt.ZeroGrad(s)
+			}
 			var err error
 			s.With(precision(p.Precision), func() { err = step(s, opt, t, images, labels) })
 			return err

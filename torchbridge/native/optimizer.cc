@@ -38,6 +38,13 @@ std::vector<at::Tensor> gradients(const tb_optimizer* opt) {
   return out;
 }
 
+// length is the L2 norm over all, on their device.
+at::Tensor length(const std::vector<at::Tensor>& all) {
+  std::vector<at::Tensor> norms;
+  for (const auto& t : all) norms.push_back(t.norm(2));
+  return norms.size() == 1 ? norms[0] : at::stack(norms).norm(2);
+}
+
 }  // namespace
 
 extern "C" {
@@ -79,12 +86,21 @@ tb_status* tb_optimizer_clip_grad_norm(tb_mode mode, tb_optimizer* opt, double m
   return guarded(without_grad(mode), [&] {
     const auto grads = gradients(opt);
     if (grads.empty()) return;
-    std::vector<at::Tensor> norms;
-    for (const auto& g : grads) norms.push_back(g.norm(2));
-    const auto total = norms.size() == 1 ? norms[0] : at::stack(norms).norm(2);
-    const auto factor = max_norm / (total + 1e-6);
+    const auto factor = max_norm / (length(grads) + 1e-6);
     const auto clipped = factor.clamp(c10::nullopt, 1.0);
     for (auto g : grads) g.mul_(clipped);
+  });
+}
+
+tb_status* tb_optimizer_relate_grad(tb_mode mode, tb_optimizer* opt, double share) {
+  return guarded(without_grad(mode), [&] {
+    const auto grads = gradients(opt);
+    if (grads.empty()) return;
+    std::vector<at::Tensor> weights;
+    for (const auto& p : opt->params)
+      if (p.grad().defined()) weights.push_back(p.detach());
+    const auto factor = length(weights) / length(grads).clamp_min(1e-12) * share;
+    for (auto g : grads) g.mul_(factor);
   });
 }
 

@@ -1,5 +1,6 @@
 // Tests of the C interface as a C caller sees it; built with AddressSanitizer
 // by `make asan`. The Go tests cover the mathematics.
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -125,7 +126,8 @@ void test_module_trains_saves_and_loads() {
   CHECK(ok(tb_tensor_backward(kGrad, sum)));
   CHECK(ok(tb_optimizer_scale_grad(kGrad, sgd, 4)));
   CHECK(ok(tb_optimizer_clip_grad_norm(kGrad, sgd, 100)));
-  CHECK(ok(tb_optimizer_scale_grad(kGrad, sgd, 0.25)));
+  CHECK(ok(tb_optimizer_relate_grad(kGrad, sgd, 2)));     // 2·‖(1,2,3,4)‖ = 2·√30
+  CHECK(ok(tb_optimizer_scale_grad(kGrad, sgd, 1 / std::sqrt(30.0))));  // of four equal ones: 1 each
   CHECK(ok(tb_optimizer_step(kGrad, sgd)));
   CHECK(ok(tb_module_get(m, TB_PARAMETERS, "weight", &weight)));
   CHECK((read(weight) == std::vector<float>{0.5, 1.5, 2.5, 3.5}));

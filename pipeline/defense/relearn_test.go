@@ -1,0 +1,106 @@
+package defense
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/testenv"
+	torch "ulrl/torchbridge"
+)
+
+// one is a source of the same sample in each epoch: (1, 2) of class 0.
+type one struct{}
+
+func (one) Batches() int { return 1 }
+
+func (one) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
+	return torch.From(s, []float64{1, 2}, 1, 2), torch.From(s, []int64{0}, 1)
+}
+
+// matrix is the weights of the classes, and what is done to them below.
+type matrix [4]float64
+
+// slope is that of the cross-entropy on the sample.
+func (w matrix) slope() (g matrix) {
+	p := 1 / (1 + math.Exp(w[2]+2*w[3]-w[0]-2*w[1]))
+	for i, v := range []float64{p - 1, 2 * (p - 1), 1 - p, 2 * (1 - p)} {
+		g[i] = v
+	}
+	return g
+}
+
+func (w matrix) plus(g matrix, by float64) matrix {
+	for i := range w {
+		w[i] += by * g[i]
+	}
+	return w
+}
+
+func (w matrix) length() float64 { return math.Sqrt(w[0]*w[0] + w[1]*w[1] + w[2]*w[2] + w[3]*w[3]) }
+
+// climbed is w + rho·w²·g / ‖|w|·g‖.
+func (w matrix) climbed(g matrix, rho float64) matrix {
+	var wg, wwg matrix
+	for i := range w {
+		wg[i], wwg[i] = w[i]*g[i], w[i]*w[i]*g[i]
+	}
+	return w.plus(wwg, rho/wg.length())
+}
+
+// Each step goes down by the slope that lies where the step before leads, rho
+// upwards and less each epoch, from where it was; with a stride its length is a share
+// of the weights'.
+func TestRelearningLooksUphill(t *testing.T) {
+	for _, stride := range []float64{0, 0.1} {
+		t.Run(fmt.Sprint(stride), func(t *testing.T) { relearnsUphill(t, stride) })
+	}
+}
+
+func relearnsUphill(t *testing.T, stride float64) {
+	start := matrix{1, -2, 3, 0.5}
+	o := config.Relearn{Epochs: 2, LR: 0.5, Rho: 0.8, Stride: stride}
+	length := func(g, w matrix) matrix {
+		if stride > 0 {
+			return matrix{}.plus(g, stride*w.length()/g.length())
+		}
+		return g
+	}
+	g := length(start.slope(), start)
+	second := start.plus(g, -0.5)
+	above := second.climbed(g, 0.4) // the way up and the learning rate are halved along a cosine
+	want := second.plus(length(above.slope(), second), -0.25)
+
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var m *torch.Module
+	testenv.Do(t, dev, func(*torch.Scope) (err error) {
+		b := torch.NewBuilder(keep)
+		m, err = b.Finish(b.Part("Watched").
+			Parameter("weight", torch.From(keep, start[:], 2, 2)).
+			Buffer("seen", torch.From(keep, make([]float64, 4), 2, 2)).
+			Define("def forward(self, x):\n    self.seen.copy_(self.weight.detach())\n    return torch.linear(x, self.weight)\n"))
+		return err
+	})
+	if _, err := Relearn(t.Context(), dev, Remedy{Model: m}, one{}, o, silent{}); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		for _, c := range []struct {
+			what string
+			at   *torch.Tensor
+			want matrix
+		}{{"seen in the last step", m.Buffer(s, "seen"), above}, {"in the end", m.Parameter(s, "weight").Detach(), want}} {
+			got := torch.Values[float64](c.at)
+			for i := range got {
+				if math.Abs(got[i]-c.want[i]) > 1e-9 {
+					t.Errorf("%s: %v, want %v", c.what, got, c.want)
+					break
+				}
+			}
+		}
+		return nil
+	})
+}
