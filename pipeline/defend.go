@@ -90,13 +90,33 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	if err != nil {
 		return nil, err
 	}
-	class := defense.SuspiciousClass(head[0])
-	r.result.SuspiciousClass = &runstore.Class{Index: class, Name: r.clean.Classes[class]}
-	r.env.Log.Infof("suspicious class: %s", r.result.SuspiciousClass)
-	return &defense.Counter{
-		Counter: r.c.Relearn.Counter, Class: class, Seed: r.c.Seed,
+	counter := &defense.Counter{
+		Counter: r.c.Relearn.Counter, Seed: r.c.Seed,
 		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,
-	}, nil
+	}
+	found, err := r.suspect(ctx, *counter, defense.Suspects(head[0], counter.Suspects))
+	if err != nil {
+		return nil, err
+	}
+	counter.Class = found.Class
+	r.result.SuspiciousClass = &runstore.Class{Index: found.Class, Name: r.clean.Classes[found.Class], Led: found.Share}
+	r.env.Log.Infof("suspicious class: %s", r.result.SuspiciousClass)
+	return counter, nil
+}
+
+// suspect is the class of these that a few pixels lead to, else the first.
+func (r *run) suspect(ctx context.Context, c defense.Counter, classes []int) (found defense.Led, err error) {
+	if len(classes) == 1 || c.Pixels == 0 {
+		return defense.Led{Class: classes[0]}, nil
+	}
+	src := r.loader(r.c.Relearn.BatchSize, false)
+	err = r.timed("suspect", func() error {
+		return r.env.phase("suspect", defense.LeadBatches*len(classes), func() (err error) {
+			found, err = defense.Lead(ctx, r.dev, r.original, c, classes, src, func() { r.env.Progress.Step("") })
+			return err
+		})
+	})
+	return found, err
 }
 
 func (r *run) loader(batch int, augment bool) *dataset.Loader {

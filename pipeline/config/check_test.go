@@ -90,6 +90,7 @@ func TestRanges(t *testing.T) {
 		{"attack.train.weight_decay", "0 1", "-1 1.1", share},
 		{"attack.train.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"defense.method", "ulrl ft ft-sam", "prune", "one of ulrl, ft, ft-sam"},
+		{"relearn.counter.suspects", "1 1000", "0 1001", "a whole number from 1 to 1000"},
 		{"relearn.stride", "0 1", "-0.1 1.1", "a number from 0 to 1"},
 		{"relearn.rho", "0 100", "-0.1 100.1", "a number from 0 to 100"},
 		{"unlearn.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},

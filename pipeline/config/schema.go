@@ -229,6 +229,8 @@ type Counter struct {
 	SparseLabels float64 `mapstructure:"sparse_labels" validate:"gte=0,lte=1000"`
 	// Steps are how often all are fitted to each batch.
 	Steps int `mapstructure:"steps" validate:"gte=1,lte=1000"`
+	// Suspects are so many classes among which the backdoor's is looked for.
+	Suspects int `mapstructure:"suspects" validate:"gte=1,lte=1000"`
 	// Restart is how likely each begins anew with a batch.
 	Restart float64 `mapstructure:"restart" validate:"gte=0,lte=1"`
 }

@@ -12,21 +12,9 @@ import (
 // changes, whose images are not to be of that class.
 type Counter struct {
 	config.Counter
-	Class     int       // the suspicious one: its row of the head changed most under unlearning
+	Class     int       // the suspicious one
 	Mean, Std []float64 // of the images' normalisation, per channel
 	Seed      uint64
-}
-
-// SuspiciousClass is the class whose row of the head changed most under
-// unlearning: where there is a backdoor, the one that it leads to.
-func SuspiciousClass(head Scores) int {
-	class := 0
-	for i, change := range head.Change {
-		if change > head.Change[class] {
-			class = i
-		}
-	}
-	return class
 }
 
 // trigger is a change of images in shares of the pixel range.

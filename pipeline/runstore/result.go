@@ -35,7 +35,7 @@ type Result struct {
 	// SuspiciousClass, means that relearning was fine-tuning alone.
 	Suspicious []Neuron `json:"suspicious"`
 	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
-	// have it; nil where it was not looked for.
+	// or a few pixels have it; nil where it was not looked for.
 	SuspiciousClass *Class `json:"suspicious_class,omitempty"`
 	// Layers is how the neurons of each scored layer were judged.
 	Layers []Layer `json:"layers"`
@@ -72,6 +72,9 @@ type Neuron struct {
 type Class struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
+	// Led is to what share few pixels lead other classes' images there, where that is
+	// why it was named and not its scores; else 0.
+	Led float64 `json:"led,omitempty"`
 }
 
 // String is "3 (cat)", or "3" where the name says no more.

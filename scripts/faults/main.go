@@ -1,6 +1,7 @@
 // Command faults puts ulrl through what goes wrong on real machines: disks that are
 // full at every size, folders that cannot be written or vanish, workers that hang,
-// are killed or run out of memory, two processes on one folder. Each must end in
+// are killed or run out of memory, two processes on one folder, a
+// clock that is set. Each must end in
 // one line and the right exit code; a full disk must also hold nothing half-written,
 // and let the same command finish once there is room. Mounts and limits need root,
 // or "unshare -rm"; what cannot be had is said. See "make faults".
@@ -99,4 +100,5 @@ var faults = []fault{
 	{"worker over its cgroup's memory", overCgroup},
 	{"memory limited for the whole process", overLimit},
 	{"two runs in one folder", twoRuns},
+	{"the clock is set", clockSet},
 }

@@ -1,0 +1,84 @@
+package defense
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"ulrl/pipeline/train"
+	torch "ulrl/torchbridge"
+)
+
+// Suspects are the classes whose rows of the head changed most under unlearning,
+// so many of them, the most changed first: where there is a backdoor, that leads
+// to one of them, nearly always the first.
+func Suspects(head Scores, most int) []int {
+	classes := make([]int, len(head.Change))
+	for i := range classes {
+		classes[i] = i
+	}
+	slices.SortStableFunc(classes, func(a, b int) int { return compareDesc(head.Change[a], head.Change[b]) })
+	return classes[:min(most, len(classes))]
+}
+
+// A class to which few pixels lead most of the other classes' images has a
+// backdoor: of classes without one they lead fewer than one image in seven there
+// (docs/results/removal.md).
+const leads = 0.3
+
+// LeadBatches is on how many batches each class's sparse trigger is looked for.
+const LeadBatches = 10
+
+// Led is what few pixels make of a class.
+type Led struct {
+	Class int
+	Share float64 // mean share of the class in the outputs for other classes' images
+}
+
+// Lead looks for the sparse trigger of each class in turn on the model as it is, and
+// returns the first class that it leads many images to, or where there is none the
+// first of all. It tells each batch. The model is left in training mode; its weights and
+// statistics stay.
+func Lead(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, each func()) (Led, error) {
+	for _, class := range classes {
+		c.Class = class
+		share, err := lead(ctx, dev, m, c, src, each)
+		if err != nil {
+			return Led{}, fmt.Errorf("look for what leads to class %d: %w", class, err)
+		}
+		if share > leads {
+			return Led{class, share}, nil
+		}
+	}
+	return Led{Class: classes[0]}, nil
+}
+
+func lead(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, src train.Source, each func()) (share float64, err error) {
+	keep := dev.NewScope()
+	defer keep.Close()
+	c.Restart, c.Steps = 0, 1 // patches find more than slopes do, and cost less
+	var o *opponent
+	for i := range LeadBatches {
+		err := dev.Do(ctx, func(s *torch.Scope) error {
+			if o == nil {
+				o = newOpponent(c, m, keep)
+				o.triggers = []trigger{{kind: sparseTrigger}}
+			}
+			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
+			triggered, err := o.images(s, images, labels)
+			if err != nil || i+1 < LeadBatches {
+				return err
+			}
+			if err := m.Train(false); err != nil {
+				return err
+			}
+			s.NoGrad(func() { share = o.overOthers(o.logShare(m.Forward(triggered)).Exp(), labels).Item() })
+			return m.Train(true)
+		})
+		if err != nil {
+			return 0, err
+		}
+		each()
+	}
+	return share, nil
+}
