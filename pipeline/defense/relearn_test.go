@@ -23,12 +23,9 @@ func (one) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
 type matrix [4]float64
 
 // slope is that of the cross-entropy on the sample.
-func (w matrix) slope() (g matrix) {
+func (w matrix) slope() matrix {
 	p := 1 / (1 + math.Exp(w[2]+2*w[3]-w[0]-2*w[1]))
-	for i, v := range []float64{p - 1, 2 * (p - 1), 1 - p, 2 * (1 - p)} {
-		g[i] = v
-	}
-	return g
+	return matrix{p - 1, 2 * (p - 1), 1 - p, 2 * (1 - p)}
 }
 
 func (w matrix) plus(g matrix, by float64) matrix {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -97,8 +98,8 @@ func (o options) tunings(ctx context.Context, attack, column, count string) ([]t
 			return nil, fmt.Errorf("-seeds: %w", err)
 		}
 		j := job{attack: attack, seed: seed, dir: filepath.Join(o.out, o.clean, "relapse", strings.ReplaceAll(column, " ", "-"), attack+"-"+seed+"-"+count)}
-		j.args = append(profiles["ft"], "--set", "model.path="+cleaned, "--set", "clean.poisoned="+count, "--set", "seed="+strconv.Itoa(draw+relapseDraw),
-			"--set", "relearn.epochs="+relapseEpochs, "--set", "relearn.eval_every="+relapseEvery)
+		j.args = slices.Concat(profiles["ft"], []string{"--set", "model.path=" + cleaned, "--set", "clean.poisoned=" + count,
+			"--set", "seed=" + strconv.Itoa(draw+relapseDraw), "--set", "relearn.epochs=" + relapseEpochs, "--set", "relearn.eval_every=" + relapseEvery})
 		t := tuning{}
 		if t.result, err = o.result(ctx, j); errors.Is(err, fs.ErrNotExist) {
 			continue
