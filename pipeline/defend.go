@@ -81,7 +81,7 @@ func (r *run) ulrl(ctx context.Context) error {
 }
 
 // counter is what the config holds against the backdoor, for the class that the
-// head of the unlearned copy names; nil where it holds nothing.
+// head of the unlearned copy or a few pixels name; nil where it holds nothing.
 func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Counter, error) {
 	if r.head == nil {
 		return nil, nil

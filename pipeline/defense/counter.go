@@ -67,7 +67,7 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 	if err := o.m.RequireGrad(false); err != nil {
 		return nil, err
 	}
-	pixels := images.Mul(o.std.In(s)).Add(o.mean.In(s))
+	pixels := o.pixels(s, images)
 	o.restart(s, images.Shape())
 	for i := range o.triggers {
 		if o.triggers[i].kind == sparseTrigger && o.Patch > 0 {
@@ -86,6 +86,11 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 		return nil, err
 	}
 	return out, o.m.Train(true)
+}
+
+// pixels are normalised images' from 0 to 1.
+func (o *opponent) pixels(s *torch.Scope, images *torch.Tensor) *torch.Tensor {
+	return images.Mul(o.std.In(s)).Add(o.mean.In(s))
 }
 
 // restart makes the triggers, and now and then makes one anew.

@@ -142,8 +142,6 @@ func TestSoftCrossEntropyIsLeastForTheTeacherItself(t *testing.T) {
 	})
 }
 
-// A model that obeys a bright 2×2 corner alone, nearly without a slope elsewhere:
-// only trying patches finds it.
 // lit is a model of 6×6 images that takes those for class 1 whose lower right corner
 // is bright; never for class 2.
 func lit(s *torch.Scope) (*torch.Module, error) {
@@ -155,6 +153,8 @@ def forward(self, x):
 `))
 }
 
+// A model that obeys a bright 2×2 corner alone, nearly without a slope elsewhere:
+// only trying patches finds it.
 func TestScanFindsACorner(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()

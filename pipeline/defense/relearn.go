@@ -83,7 +83,7 @@ type Remedy struct {
 // the labels, a Counter adds its loss, and with o.Rho each step descends by the
 // slope some way uphill: as FineTuneSAM does, but the way up is that of the step
 // before, which costs no second pass. Losses and BatchNorm statistics are then those
-// up there.
+// up there. With o.Stride all steps' slopes have one length.
 func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
@@ -135,8 +135,8 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 	}
 	if l.o.Rho > 0 {
 		// The slopes are those of the step before; at first there are none. Like the
-		// learning rate the way up shrinks, so that the last BatchNorm statistics are
-		// those of the weights that stay.
+		// learning rate the way up shrinks, so that in the last epochs BatchNorm's
+		// statistics are nearly those of the weights that stay.
 		opt.Climb(s, l.o.Rho*train.Cosine(1, t.Epoch.Epoch-1, l.o.Epochs))
 	}
 	opt.ZeroGrad(s)
@@ -146,7 +146,11 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 	if l.o.Rho > 0 {
 		opt.Return(s)
 	}
-	descend(s, opt, l.o)
+	if l.o.Stride > 0 {
+		// Else models whose slopes are steep lose accuracy, and with others too little is done.
+		opt.RelateGrad(s, l.o.Stride)
+	}
+	opt.Step(s)
 	logits := all.Narrow(0, 0, labels.Len())
 	return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: logits.CrossEntropy(labels), Total: loss, Cosine: cosine})
 }

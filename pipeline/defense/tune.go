@@ -16,7 +16,7 @@ func FineTune(ctx context.Context, dev *torch.Device, m *torch.Module, src train
 		logits := m.Forward(images)
 		loss := logits.CrossEntropy(labels)
 		s.Backward(loss, opt)
-		descend(s, opt, o)
+		opt.Step(s)
 		return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: loss})
 	})
 }
@@ -33,7 +33,7 @@ func FineTuneSAM(ctx context.Context, dev *torch.Device, m *torch.Module, src tr
 		if err := uphill(s, opt, m, o.Rho, func() *torch.Tensor { return m.Forward(images).CrossEntropy(labels) }); err != nil {
 			return err
 		}
-		descend(s, opt, o)
+		opt.Step(s)
 		return t.Add(s, train.Seen{Logits: logits, Labels: labels, CrossEntropy: loss})
 	})
 }
@@ -65,15 +65,6 @@ func keepingBuffers(s *torch.Scope, m *torch.Module, f func()) error {
 		m.Buffer(s, name).CopyFrom(before[i])
 	}
 	return nil
-}
-
-// descend takes a step, with o.Stride of the same length whatever the loss: else
-// models whose slopes are steep lose accuracy, and with others too little is done.
-func descend(s *torch.Scope, opt *torch.Optimizer, o config.Relearn) {
-	if o.Stride > 0 {
-		opt.RelateGrad(s, o.Stride)
-	}
-	opt.Step(s)
 }
 
 // relearning is the course of training that a config's relearn section says.

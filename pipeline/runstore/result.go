@@ -72,8 +72,8 @@ type Neuron struct {
 type Class struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
-	// Led is to what share few pixels lead other classes' images there, where that is
-	// why it was named and not its scores; else 0.
+	// Led is its mean share in the outputs for other classes' images with few pixels
+	// changed, where those chose or confirmed it; else 0.
 	Led float64 `json:"led,omitempty"`
 }
 

@@ -17,7 +17,7 @@ type Epoch struct {
 	Accuracy float64 // of the forward passes of its own updates
 	Cosine   float64 // relearning: mean over the batches of Σ cos(row, original row)
 	Seconds  float64
-	Batches  []float64 // each batch's cross-entropy before its update
+	Batches  []float64 // each batch's cross-entropy in the pass of its update
 	Totals   []float64 // relearning: each batch's whole loss
 }
 

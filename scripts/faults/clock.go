@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -22,7 +23,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 cd '%s'
 %s > output 2>&1 || { echo $? > code; echo o > /proc/sysrq-trigger; sleep 60; }
-while sleep 0.7; do date -s '+1 day'; sleep 0.7; date -s '-3 days'; done > clock 2>&1 &
+while sleep 0.7; do date -s '+1 day' && echo set >> clock; sleep 0.7; date -s '-3 days' && echo set >> clock; done > /dev/null 2>&1 &
 %s >> output 2>&1
 echo $? > code
 echo o > /proc/sysrq-trigger
@@ -54,22 +55,26 @@ func clockSet(ctx context.Context, l *lab) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "init"), []byte(script), 0o755); err != nil { //nolint:gosec // it is run
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
+	ctx, cancel := context.WithTimeout(ctx, 2*longest)
 	defer cancel()
 	began := time.Now()
 	//nolint:gosec // the kernel that was found
-	said, err := exec.CommandContext(ctx, kernel, "rootfstype=hostfs", "rootflags=/", "rw", "mem=3G", "con=null", "con0=null,fd:1", "init="+filepath.Join(dir, "init")).CombinedOutput()
+	boot := exec.CommandContext(ctx, kernel, "rootfstype=hostfs", "rootflags=/", "rw", "mem=3G", "con=null", "con0=null,fd:1", "init="+filepath.Join(dir, "init"))
+	boot.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its processes are processes of this machine
+	boot.Cancel = func() error { return syscall.Kill(-boot.Process.Pid, syscall.SIGKILL) }
+	boot.WaitDelay = 10 * time.Second
+	said, bootErr := boot.CombinedOutput()
 	took := time.Since(began).Seconds()
-	code, codeErr := os.ReadFile(filepath.Join(dir, "code"))
-	if codeErr != nil {
-		return "", fmt.Errorf("%w: %s: %w: %s", errUnavailable, kernel, errors.Join(err, codeErr), said)
+	text, err := os.ReadFile(filepath.Join(dir, "output"))
+	if err != nil {
+		return "", fmt.Errorf("%w: %s: %w: %s", errUnavailable, kernel, errors.Join(bootErr, err), said)
 	}
-	if text, _ := os.ReadFile(filepath.Join(dir, "output")); string(code) != "0\n" {
-		return "", fmt.Errorf("exit %s: %s", bytes.TrimSpace(code), text)
+	if code, err := os.ReadFile(filepath.Join(dir, "code")); err != nil || string(code) != "0\n" {
+		return "", fmt.Errorf("exit %q after %.0f s: %w: %s", code, took, errors.Join(bootErr, err), text)
 	}
 	jumps, err := os.ReadFile(filepath.Join(dir, "clock"))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("the clock was never set: %w", err)
 	}
 	if err := sameModels(undisturbed, disturbed); err != nil {
 		return "", err

@@ -190,7 +190,9 @@ func table(out io.Writer, attacks, columns []string, got map[string][]*runstore.
 		runs := whole[m]
 		means = append(means, cell(runs))
 		worst = append(worst, fmt.Sprintf("%.3f", most(runs, asrAfter)))
-		seconds = append(seconds, fmt.Sprintf("%.0f s", mean(runs, func(r *runstore.Result) float64 { return r.Seconds["unlearn"] + r.Seconds["relearn"] })))
+		seconds = append(seconds, fmt.Sprintf("%.0f s", median(runs, func(r *runstore.Result) float64 {
+			return r.Seconds["unlearn"] + r.Seconds["suspect"] + r.Seconds["relearn"]
+		})))
 	}
 	fmt.Fprintf(out, "| **mean** | | | %s |\n| **highest ASR** | | | %s |\n| **defence alone** | | | %s |\n",
 		strings.Join(means, " | "), strings.Join(worst, " | "), strings.Join(seconds, " | "))
@@ -219,6 +221,15 @@ func mean[T any](all []T, of func(T) float64) float64 {
 		sum += of(one)
 	}
 	return sum / float64(len(all))
+}
+
+func median[T any](all []T, of func(T) float64) float64 {
+	values := make([]float64, len(all))
+	for i, one := range all {
+		values[i] = of(one)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 func most(runs []*runstore.Result, of func(*runstore.Result) float64) float64 {

@@ -33,6 +33,9 @@ const innocent = "never backdoored"
 func (o options) relapses(ctx context.Context, out io.Writer, attacks []string) error {
 	columns := o.columns()
 	if o.innocent != "" {
+		if _, err := os.Stat(o.innocent); err != nil {
+			return fmt.Errorf("-innocent: %w", err)
+		}
 		columns = append(columns, innocent)
 	}
 	counts := list(o.relapse)
@@ -99,6 +102,7 @@ func (o options) tunings(ctx context.Context, attack, column, count string) ([]t
 		}
 		j := job{attack: attack, seed: seed, dir: filepath.Join(o.out, o.clean, "relapse", strings.ReplaceAll(column, " ", "-"), attack+"-"+seed+"-"+count)}
 		j.args = slices.Concat(profiles["ft"], []string{"--set", "model.path=" + cleaned, "--set", "clean.poisoned=" + count,
+			"--set", "clean.balanced=true", // clean-label attacks poison images of one class alone
 			"--set", "seed=" + strconv.Itoa(draw+relapseDraw), "--set", "relearn.epochs=" + relapseEpochs, "--set", "relearn.eval_every=" + relapseEvery})
 		t := tuning{}
 		if t.result, err = o.result(ctx, j); errors.Is(err, fs.ErrNotExist) {
