@@ -99,20 +99,20 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 		return nil, err
 	}
 	counter.Class = found.Class
-	r.result.SuspiciousClass = &runstore.Class{Index: found.Class, Name: r.clean.Classes[found.Class], Led: found.Share}
+	r.result.SuspiciousClass = &runstore.Class{Index: found.Class, Name: r.clean.Classes[found.Class], Led: found.Led}
 	r.env.Log.Infof("suspicious class: %s", r.result.SuspiciousClass)
 	return counter, nil
 }
 
 // suspect is the class of these that a few pixels lead to, else the first.
-func (r *run) suspect(ctx context.Context, c defense.Counter, classes []int) (found defense.Led, err error) {
+func (r *run) suspect(ctx context.Context, c defense.Counter, classes []int) (found defense.Suspect, err error) {
 	if len(classes) == 1 || c.Pixels == 0 {
-		return defense.Led{Class: classes[0]}, nil
+		return defense.Suspect{Class: classes[0]}, nil
 	}
 	src := r.loader(r.c.Relearn.BatchSize, false)
 	err = r.timed("suspect", func() error {
-		return r.env.phase("suspect", defense.LeadBatches*len(classes), func() (err error) {
-			found, err = defense.Lead(ctx, r.dev, r.original, c, classes, src, func() { r.env.Progress.Step("") })
+		return r.env.phase("suspect", defense.SuspectBatches*len(classes), func() (err error) {
+			found, err = defense.FindSuspect(ctx, r.dev, r.original, c, classes, src, func() { r.env.Progress.Step("") })
 			return err
 		})
 	})

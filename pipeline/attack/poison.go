@@ -44,7 +44,7 @@ func Choose(set *dataset.Set, c config.Attack, n int, seed uint64) ([]int, error
 		}
 	}
 	if n > len(candidates) {
-		return nil, fault.Misuse("%d of %d images were to be poisoned, only %d can be", n, set.Len(), len(candidates))
+		return nil, fault.Misuse("%d of %d images were to be poisoned, only %d can be: ask for fewer", n, set.Len(), len(candidates))
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x706f69736f6e))
 	rng.Shuffle(len(candidates), func(a, b int) { candidates[a], candidates[b] = candidates[b], candidates[a] })

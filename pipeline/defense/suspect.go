@@ -24,41 +24,43 @@ func Suspects(head Scores, most int) []int {
 // A class whose share in the outputs for other classes' images a few pixels raise so
 // far has a backdoor: of classes without one they raised it to 0.14 at most
 // (docs/results/removal.md).
-const leads = 0.3
+const far = 0.3
 
-// LeadBatches is on how many batches each class's sparse trigger is looked for.
-const LeadBatches = 10
+// SuspectBatches is on how many batches each class's sparse trigger is looked for.
+const SuspectBatches = 10
 
-// Led is what few pixels make of a class.
-type Led struct {
+// Suspect is a class that a backdoor may lead to.
+type Suspect struct {
 	Class int
-	Share float64 // mean share of the class in the outputs for other classes' images
+	Led   float64 // its mean share in the outputs for other classes' images with few pixels changed, if that is far; else 0
 }
 
-// Lead looks for the sparse trigger of each class in turn on the model as it is, and
-// returns the first class whose share in the outputs it raises far, or where there is
-// none the first of all. It tells each batch. The model is left in training mode; its weights and
-// statistics stay.
-func Lead(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, each func()) (Led, error) {
+// FindSuspect looks for the sparse trigger of each class in turn on the model as it
+// is, and returns the first class whose share in the outputs it raises far, or where
+// there is none the first of all. It tells each batch. The model is left in training
+// mode; its weights and statistics stay.
+func FindSuspect(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, each func()) (Suspect, error) {
 	for _, class := range classes {
 		c.Class = class
-		share, err := lead(ctx, dev, m, c, src, each)
+		share, err := ledTo(ctx, dev, m, c, src, each)
 		if err != nil {
-			return Led{}, fmt.Errorf("look for what leads to class %d: %w", class, err)
+			return Suspect{}, fmt.Errorf("look for what leads to class %d: %w", class, err)
 		}
-		if share > leads {
-			return Led{class, share}, nil
+		if share > far {
+			return Suspect{class, share}, nil
 		}
 	}
-	return Led{Class: classes[0]}, nil
+	return Suspect{Class: classes[0]}, nil
 }
 
-func lead(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, src train.Source, each func()) (share float64, err error) {
+// ledTo is the mean share of c's class in the outputs for other classes' images with
+// the sparse trigger that is found for it.
+func ledTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, src train.Source, each func()) (share float64, err error) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	c.Restart, c.Steps = 0, 1 // patches find more than slopes do, and cost less
 	var o *opponent
-	for i := range LeadBatches {
+	for i := range SuspectBatches {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
 			if o == nil {
 				o = newOpponent(c, m, keep)

@@ -34,7 +34,7 @@ func (dark) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
 	return s.Full(0, torch.Float32, 32, 1, 6, 6), torch.From(s, of, 32)
 }
 
-func TestLead(t *testing.T) {
+func TestFindSuspect(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
 	defer keep.Close()
@@ -48,11 +48,11 @@ func TestLead(t *testing.T) {
 		tried   int
 	}{{[]int{2, 1}, 1, true, 2}, {[]int{1, 2}, 1, true, 1}, {[]int{2}, 2, false, 1}} {
 		batches := 0
-		found, err := Lead(t.Context(), dev, m, counter, c.classes, dark{}, func() { batches++ })
+		found, err := FindSuspect(t.Context(), dev, m, counter, c.classes, dark{}, func() { batches++ })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found.Class != c.want || (found.Share > 0.9) != c.far || !c.far && found.Share != 0 || batches != LeadBatches*c.tried {
+		if found.Class != c.want || (found.Led > 0.9) != c.far || !c.far && found.Led != 0 || batches != SuspectBatches*c.tried {
 			t.Errorf("of %v: %+v after %d batches", c.classes, found, batches)
 		}
 	}

@@ -47,8 +47,8 @@ type Plan struct {
 }
 
 // Step is one batch of an algorithm: forward, loss, s.Backward, opt.Step, and
-// t.Add. Gradients are zero when it starts, but for Plan.KeepSlopes. What it reads
-// from the device it waits for.
+// t.Add. Gradients are zero when it starts, but for Plan.KeepSlopes. What it reads from
+// the device it waits for.
 type Step func(s *torch.Scope, opt *torch.Optimizer, t *Tally, images, labels *torch.Tensor) error
 
 // Run trains the model as the plan says, in training mode, batch by batch on

@@ -70,7 +70,7 @@ func clockSet(ctx context.Context, l *lab) (string, error) {
 		return "", fmt.Errorf("%w: %s: %w: %s", errUnavailable, kernel, errors.Join(bootErr, err), said)
 	}
 	if code, err := os.ReadFile(filepath.Join(dir, "code")); err != nil || string(code) != "0\n" {
-		return "", fmt.Errorf("exit %q after %.0f s: %w: %s", code, took, errors.Join(bootErr, err), text)
+		return "", errors.Join(fmt.Errorf("exit %q after %.0f s: %s", code, took, text), bootErr, err)
 	}
 	jumps, err := os.ReadFile(filepath.Join(dir, "clock"))
 	if err != nil {
@@ -88,8 +88,11 @@ func clockSet(ctx context.Context, l *lab) (string, error) {
 // sameModels compares the cleaned models of two sweeps.
 func sameModels(a, b string) error {
 	found, err := filepath.Glob(filepath.Join(a, "runs", "*", "cleaned.pt"))
-	if err != nil || len(found) == 0 {
-		return fmt.Errorf("%s has no cleaned model: %w", a, err)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("%s has no cleaned model", a)
 	}
 	for _, one := range found {
 		other := filepath.Join(b, strings.TrimPrefix(one, a))
@@ -113,8 +116,11 @@ func sameModels(a, b string) error {
 func trueSeconds(sweep string, most float64) error {
 	for _, pattern := range []string{"states/*.json", "runs/*/result.json"} {
 		files, err := filepath.Glob(filepath.Join(sweep, pattern))
-		if err != nil || len(files) == 0 {
-			return fmt.Errorf("%s has no %s: %w", sweep, pattern, err)
+		if err != nil {
+			return err
+		}
+		if len(files) == 0 {
+			return fmt.Errorf("%s has no %s", sweep, pattern)
 		}
 		for _, file := range files {
 			text, err := os.ReadFile(file)

@@ -1,10 +1,10 @@
 // Command faults puts ulrl through what goes wrong on real machines: disks that are
 // full at every size, folders that cannot be written or vanish, workers that hang,
-// are killed or run out of memory, two processes on one folder, a
-// clock that is set. Each must end in
-// one line and the right exit code; a full disk must also hold nothing half-written,
-// and let the same command finish once there is room. Mounts and limits need root,
-// or "unshare -rm"; what cannot be had is said. See "make faults".
+// are killed or run out of memory, two processes on one folder, a clock that is set.
+// Each must end in one line and the right exit code, or as if nothing had been; a full
+// disk must also hold nothing half-written, and let the same command finish once there
+// is room. Mounts and limits need root, or "unshare -rm"; what cannot be had is said.
+// See "make faults".
 package main
 
 import (
