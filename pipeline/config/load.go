@@ -14,7 +14,7 @@ import (
 type Options struct {
 	// Profile is a config file of the data and the scale of the work, or the name
 	// of a built-in one such as cifar10-small; it lies directly above the config
-	// file. "": none.
+	// file. Several have commas between them, the highest last. "": none.
 	Profile string
 	// Sets are key=value overrides, as --set gives them. Text stands for itself
 	// where a string is wanted; a list is written a,b or [a,b].
@@ -70,8 +70,8 @@ func open(top source, opt Options) *Layers {
 	if top != base {
 		l.add(chain(l.root, top))
 	}
-	if opt.Profile != "" {
-		l.add(profileChain(l.root, opt.Profile))
+	for _, name := range strings.FieldsFunc(opt.Profile, func(r rune) bool { return r == ',' }) {
+		l.add(profileChain(l.root, name))
 	}
 	env, found := envLayer(l.root, opt.Env, append(reservedEnv(), opt.ReservedEnv...))
 	l.add([]*layer{env}, found)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -59,10 +60,16 @@ func TestProfilesLieOverEveryConfig(t *testing.T) {
 }
 
 func TestProfileIsOverTheFileAndUnderSets(t *testing.T) {
-	dir := write(t, map[string]string{"exp.yaml": "seed: 1\nthreads: 1\nname: exp", "p.yaml": "seed: 2\nthreads: 2"})
+	dir := write(t, map[string]string{"exp.yaml": "seed: 1\nthreads: 1\nname: exp", "p.yaml": "seed: 2\nthreads: 2", "q.yaml": "threads: 4"})
 	c, err := Load(filepath.Join(dir, "exp.yaml"), Options{Profile: filepath.Join(dir, "p.yaml"), Sets: []string{"threads=3"}})
 	if err != nil || c.Name != "exp" || c.Seed != 2 || c.Threads != 3 {
 		t.Errorf("%+v, %v", c, err)
+	}
+	for profiles, threads := range map[string]int{"p.yaml,q.yaml": 4, "q.yaml,p.yaml": 2} {
+		both := strings.ReplaceAll(dir+"/"+profiles, ",", ","+dir+"/")
+		if c, err := Load(filepath.Join(dir, "exp.yaml"), Options{Profile: both}); err != nil || c.Seed != 2 || c.Threads != threads {
+			t.Errorf("%s: %+v, %v", profiles, c, err)
+		}
 	}
 	_, err = Load("base.yaml", Options{Profile: "cifar"})
 	if want := "profile cifar: no such file; built in are cifar10-full, cifar10-small, published"; err == nil || err.Error() != want {

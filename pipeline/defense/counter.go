@@ -1,6 +1,7 @@
 package defense
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"ulrl/pipeline/config"
@@ -42,6 +43,7 @@ type opponent struct {
 	rng       *rand.Rand
 	mean, std *torch.Tensor // C×1×1
 	triggers  []trigger
+	laid      []*torch.Tensor // what the last batch has for triggers, on its scope
 }
 
 func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
@@ -58,34 +60,48 @@ func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
 }
 
 // images gives a normalised batch with the triggers on, equal parts of it with each
-// kind in its order, after they were fitted to the model. The model is left in training
-// mode with gradients on.
+// kind in its order. Sample-specific ones are fitted to the model first; follow does
+// that for the others once the batch's loss was taken back. The model is left in
+// training mode with gradients on.
 func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.Tensor, error) {
-	if err := o.m.Train(false); err != nil {
+	o.restart(s, images.Shape())
+	pixels := o.pixels(s, images)
+	err := o.studying(s, func() {
+		for i, t := range o.triggers {
+			switch {
+			case t.kind == sparseTrigger && o.Patch > 0:
+				o.scan(s, pixels, labels, &o.triggers[i])
+			case t.kind == sampleTrigger:
+				for range o.Steps {
+					o.fit(s, pixels, labels, i)
+				}
+			}
+		}
+	})
+	if err != nil {
 		return nil, err
+	}
+	o.laid = o.leaves(s)
+	return o.put(s, pixels, o.laid).ChannelsLast(), s.Err()
+}
+
+// studying does what needs the model as it answers, and neither its slopes nor
+// statistics.
+func (o *opponent) studying(s *torch.Scope, work func()) error {
+	if err := o.m.Train(false); err != nil {
+		return err
 	}
 	if err := o.m.RequireGrad(false); err != nil {
-		return nil, err
+		return err
 	}
-	pixels := o.pixels(s, images)
-	o.restart(s, images.Shape())
-	for i := range o.triggers {
-		if o.triggers[i].kind == sparseTrigger && o.Patch > 0 {
-			o.scan(s, pixels, labels, &o.triggers[i])
-		}
-	}
-	for range o.Steps {
-		o.fit(s, pixels, labels)
-	}
-	var out *torch.Tensor
-	s.NoGrad(func() { out = o.put(s, pixels, o.deltas(s)).ChannelsLast() })
+	work()
 	if err := s.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := o.m.RequireGrad(true); err != nil {
-		return nil, err
+		return err
 	}
-	return out, o.m.Train(true)
+	return o.m.Train(true)
 }
 
 // pixels are normalised images' from 0 to 1.
@@ -131,28 +147,40 @@ func (o *opponent) replace(t *trigger, delta *torch.Tensor) {
 	t.delta = delta.MoveTo(o.keep)
 }
 
-func (o *opponent) deltas(s *torch.Scope) []*torch.Tensor {
+// leaves are the triggers for a pass that is to give their slopes.
+func (o *opponent) leaves(s *torch.Scope) []*torch.Tensor {
 	var out []*torch.Tensor
 	for _, t := range o.triggers {
-		out = append(out, t.delta.In(s))
+		out = append(out, t.delta.In(s).Clone().SetRequiresGrad(true))
 	}
 	return out
 }
 
 // put lays the triggers on equal parts of a batch of pixels and normalises it.
-// Gradients pass through the ends of the pixel range: else a trigger that darkens
-// what is black already would never be led to brighten it.
 func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor, deltas []*torch.Tensor) *torch.Tensor {
 	n := pixels.Shape()[0]
 	var parts []*torch.Tensor
 	for i, delta := range deltas {
 		if from, count := o.part(i, n); count > 0 {
-			free := pixels.Narrow(0, from, count).Add(delta)
-			parts = append(parts, free.Add(free.Clamp(0, 1).Sub(free).Detach()))
+			parts = append(parts, clamped(pixels.Narrow(0, from, count).Add(delta)))
 		}
 	}
-	return s.Cat(0, parts...).Sub(o.mean.In(s)).Div(o.std.In(s))
+	return o.normalised(s, s.Cat(0, parts...))
 }
+
+// clamped keeps pixels in their range.
+// Gradients pass through its ends: else a trigger that darkens what is black already
+// would never be led to brighten it.
+func clamped(pixels *torch.Tensor) *torch.Tensor {
+	return pixels.Add(pixels.Clamp(0, 1).Sub(pixels).Detach())
+}
+
+func (o *opponent) normalised(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
+	return pixels.Sub(o.mean.In(s)).Div(o.std.In(s))
+}
+
+// share is how many of a batch's images get triggers.
+func (o *opponent) share(n int) int { return max(1, int(math.Round(o.Share*float64(n)))) }
 
 // part is where a trigger's images are among n: from, and how many.
 func (o *opponent) part(trigger, n int) (from, count int) {
@@ -182,43 +210,57 @@ func (o *opponent) labelled(t trigger) float64 {
 	return 0
 }
 
-// fit takes each trigger a step towards where images of other classes are taken
-// for the suspicious one.
-func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor) {
-	leaves := o.deltas(s)
-	for i, delta := range leaves {
-		leaves[i] = delta.Clone().SetRequiresGrad(true)
+// fit takes the i-th trigger a step towards where images of other classes are taken
+// for the suspicious one, by its part of a batch.
+func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, i int) {
+	from, count := o.part(i, labels.Len())
+	if count == 0 {
+		return
 	}
-	logits := o.m.Forward(o.put(s, pixels, leaves).ChannelsLast())
-	// Of slopes only the signs and relations count: what scales them in 16 bits may stay.
-	s.Backward(o.overOthers(o.logShare(logits).Neg(), labels))
+	leaf := o.triggers[i].delta.In(s).Clone().SetRequiresGrad(true)
+	batch := o.normalised(s, clamped(pixels.Narrow(0, from, count).Add(leaf)))
+	s.Backward(o.overOthers(o.logShare(o.m.Forward(batch.ChannelsLast())), labels.Narrow(0, from, count)))
+	o.climb(s, i, leaf)
+}
+
+// follow takes the triggers that are carried on a step up the loss of the batch they
+// were last laid on, whose slope is there once it was taken back.
+func (o *opponent) follow(s *torch.Scope) {
+	for i, t := range o.triggers {
+		if t.kind != sampleTrigger {
+			o.climb(s, i, o.laid[i])
+		}
+	}
+}
+
+// climb takes the i-th trigger a step from a leaf along its slope. Of slopes only the
+// signs and relations count: what scales them in 16 bits may stay.
+func (o *opponent) climb(s *torch.Scope, i int, leaf *torch.Tensor) {
+	if s.Err() != nil {
+		return
+	}
+	slope := leaf.Grad()
+	if slope == nil {
+		return // the batch was too small for this one
+	}
 	s.NoGrad(func() {
-		for i := range o.triggers {
-			t, slope := &o.triggers[i], leaves[i].Grad()
-			if s.Err() != nil {
-				return
-			}
-			if slope == nil {
-				continue // the batch was too small for this one
-			}
-			at := leaves[i].Detach()
-			switch t.kind {
-			case denseTrigger:
-				o.replace(t, down(at, slope, o.Radius/4, o.Radius))
-			case sampleTrigger:
-				// A quarter further than it may go in all, so that it can turn.
-				o.replace(t, down(at, slope, 1.25*o.SampleRadius/float64(o.Steps), o.SampleRadius))
-			case sparseTrigger:
-				step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
-				o.replace(t, thinned(at.Sub(step).Clamp(-1, 1), o.Pixels))
-			}
+		t, at := &o.triggers[i], leaf.Detach()
+		switch t.kind {
+		case denseTrigger:
+			o.replace(t, up(at, slope, o.Radius/4, o.Radius))
+		case sampleTrigger:
+			// A quarter further than it may go in all, so that it can turn.
+			o.replace(t, up(at, slope, 1.25*o.SampleRadius/float64(o.Steps), o.SampleRadius))
+		case sparseTrigger:
+			step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
+			o.replace(t, thinned(at.Add(step).Clamp(-1, 1), o.Pixels))
 		}
 	})
 }
 
-// down takes every value a step of one size against its slope, within a radius.
-func down(at, slope *torch.Tensor, step, radius float64) *torch.Tensor {
-	return at.Sub(slope.Sign().MulScalar(step)).Clamp(-radius, radius)
+// up takes every value a step of one size along its slope, within a radius.
+func up(at, slope *torch.Tensor, step, radius float64) *torch.Tensor {
+	return at.Add(slope.Sign().MulScalar(step)).Clamp(-radius, radius)
 }
 
 // overOthers is the mean of a batch's values over the images whose label is not

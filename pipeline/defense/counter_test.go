@@ -46,14 +46,18 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 			return err
 		}
 		o := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.2, Pixels: 0.25, Steps: 8},
+			Counter: config.Counter{Weight: 1, Radius: 0.2, Pixels: 0.25},
 			Class:   1, Mean: []float64{0.5}, Std: []float64{0.25}, Seed: 3,
 		}, m, keep)
 		black := s.Full(-2, torch.Float32, 4, 1, 2, 2) // pixels of 0, normalised
 		labels := torch.From(s, []int64{0, 0, 0, 1}, 4)
-		got, err := o.images(s, black, labels)
-		if err != nil {
-			return err
+		var got *torch.Tensor
+		for range 9 { // each takes them a step on, which the next has
+			if got, err = o.images(s, black, labels); err != nil {
+				return err
+			}
+			o.loss(m.Forward(got), labels).Backward()
+			o.follow(s)
 		}
 		pixels := torch.Values[float32](got.MulScalar(0.25).AddScalar(0.5))
 		for i, want := range []float32{0.2, 0.2, 1, 1} { // the dense trigger on the first two, the sparse one on the rest
@@ -72,7 +76,6 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 		if loss := o.loss(logits, labels).Item(); math.Abs(loss-want) > 1e-4 {
 			t.Errorf("loss %v, want %v", loss, want)
 		}
-		o.loss(m.Forward(got), labels).Backward()
 		if g := m.Parameter(s, "weight").Grad(); g == nil || g.Abs().Max().Item() == 0 {
 			t.Error("the model was left without gradients")
 		}
@@ -165,7 +168,7 @@ func TestScanFindsACorner(t *testing.T) {
 			return err
 		}
 		o := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
+			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5},
 			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 		}, m, keep)
 		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)

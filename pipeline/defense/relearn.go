@@ -122,7 +122,8 @@ type lesson struct {
 func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 	batch := images
 	if l.opponent != nil {
-		triggered, err := l.opponent.images(s, images, labels)
+		n := l.opponent.share(labels.Len())
+		triggered, err := l.opponent.images(s, images.Narrow(0, 0, n), labels.Narrow(0, 0, n))
 		if err != nil {
 			return err
 		}
@@ -143,6 +144,9 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 	all := l.Model.Forward(batch)
 	loss, cosine := l.loss(s, all, labels, wanted)
 	s.Backward(loss, opt)
+	if l.opponent != nil {
+		l.opponent.follow(s)
+	}
 	if l.o.Rho > 0 {
 		opt.Return(s)
 	}
@@ -156,8 +160,8 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 }
 
 // loss is what relearning descends, and the cosine term in it. Of all, the model's
-// outputs, the first are of the clean images, the rest of those with the counter's
-// triggers.
+// outputs, the first are of the clean images, the rest of the first of them with the
+// counter's triggers.
 func (l lesson) loss(s *torch.Scope, all, labels, wanted *torch.Tensor) (whole, cosine *torch.Tensor) {
 	n := labels.Len()
 	ordinary := l.ordinary(all.Narrow(0, 0, n), labels, wanted)
@@ -169,7 +173,9 @@ func (l lesson) loss(s *torch.Scope, all, labels, wanted *torch.Tensor) (whole, 
 	if l.opponent == nil {
 		return whole, cosine
 	}
-	triggered := all.Narrow(0, n, n)
+	triggered := all.Narrow(0, n, all.Shape()[0]-n)
+	n = triggered.Shape()[0]
+	labels, wanted = labels.Narrow(0, 0, n), narrowed(wanted, 0, n)
 	against := l.opponent.loss(triggered, labels)
 	for i, t := range l.opponent.triggers {
 		share := l.opponent.labelled(t)

@@ -27,7 +27,7 @@ func Suspects(head Scores, most int) []int {
 const far = 0.3
 
 // SuspectBatches is on how many batches each class's sparse trigger is looked for.
-const SuspectBatches = 10
+const SuspectBatches = 5
 
 // Suspect is a class that a backdoor may lead to.
 type Suspect struct {
@@ -58,7 +58,7 @@ func FindSuspect(ctx context.Context, dev *torch.Device, m *torch.Module, c Coun
 func ledTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, src train.Source, each func()) (share float64, err error) {
 	keep := dev.NewScope()
 	defer keep.Close()
-	c.Restart, c.Steps = 0, 1 // patches find more than slopes do, and cost less
+	c.Restart = 0
 	var o *opponent
 	for i := range SuspectBatches {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
@@ -67,8 +67,14 @@ func ledTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, s
 				o.triggers = []trigger{{kind: sparseTrigger}}
 			}
 			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
-			_, err := o.images(s, images, labels)
-			return err
+			o.restart(s, images.Shape())
+			return o.studying(s, func() {
+				pixels := o.pixels(s, images)
+				if o.Patch > 0 {
+					o.scan(s, pixels, labels, &o.triggers[0])
+				}
+				o.fit(s, pixels, labels, 0)
+			})
 		})
 		if err != nil {
 			return 0, err

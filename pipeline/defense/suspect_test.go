@@ -40,7 +40,7 @@ func TestFindSuspect(t *testing.T) {
 	defer keep.Close()
 	var m *torch.Module
 	testenv.Do(t, dev, func(*torch.Scope) (err error) { m, err = lit(keep); return })
-	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
+	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
 	for _, c := range []struct {
 		classes []int
 		want    int

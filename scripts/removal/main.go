@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 
+	"ulrl/pipeline"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/runstore"
 )
@@ -27,17 +28,20 @@ import (
 // methods are what is compared, in this order.
 var methods = []string{"published", "ft", "ft-sam", "ulrl"}
 
-// profiles are the methods' settings over an attack's config.
-var profiles = map[string][]string{
-	"published": {"--profile", "published"},
-	"ft":        {"--profile", "published", "--set", "defense.method=ft", "--set", "relearn.lr=0.01"},
-	"ft-sam":    {"--profile", "published", "--set", "defense.method=ft-sam", "--set", "relearn.lr=0.01", "--set", "relearn.rho=2"},
-	"ulrl":      nil,
+// settings are the methods' own, over an attack's config.
+var settings = map[string]struct {
+	profile string
+	sets    []string
+}{
+	"published": {"published", nil},
+	"ft":        {"published", []string{"defense.method=ft", "relearn.lr=0.01"}},
+	"ft-sam":    {"published", []string{"defense.method=ft-sam", "relearn.lr=0.01", "relearn.rho=2"}},
+	"ulrl":      {},
 }
 
 type options struct {
-	ulrl, models, out, seeds, attacks, only, clean, relapse, innocent string
-	table                                                             bool
+	ulrl, models, out, profile, seeds, attacks, only, clean, relapse, innocent string
+	table                                                                      bool
 }
 
 // columns are the methods asked for.
@@ -58,6 +62,7 @@ func main() {
 	flag.StringVar(&o.ulrl, "ulrl", "build/ulrl", "the binary")
 	flag.StringVar(&o.models, "models", "models/table", "the folder of make attacks")
 	flag.StringVar(&o.out, "out", "runs/removal", "where the runs go")
+	flag.StringVar(&o.profile, "profile", "", "profile of data and scale, as ulrl's")
 	flag.StringVar(&o.seeds, "seeds", "0,1,2", "seeds")
 	flag.StringVar(&o.attacks, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.only, "methods", "", "methods; all where it is empty")
@@ -94,12 +99,22 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	var columns []string
 	got := map[string][]*runstore.Result{} // attack and method
+	control := map[string][]float64{}      // attack
 	for _, seed := range list(o.seeds) {
 		for _, attack := range attacks {
+			made, err := o.made(attack, seed)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // no such model
+			} else if err != nil {
+				return err
+			}
+			if made.Control != nil {
+				control[attack] = append(control[attack], *made.Control.ASR)
+			}
 			for _, m := range o.columns() {
-				r, err := o.result(ctx, job{attack, seed, o.dir(m, attack, seed), profiles[m]})
+				r, err := o.result(ctx, job{attack, seed, m, o.dir(m, attack, seed), nil})
 				if errors.Is(err, fs.ErrNotExist) {
-					continue // no such model, or not cleaned yet
+					continue // not cleaned yet
 				} else if err != nil {
 					return err
 				}
@@ -110,7 +125,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			}
 		}
 	}
-	table(out, attacks, columns, got)
+	table(out, attacks, columns, got, control)
 	return nil
 }
 
@@ -118,10 +133,25 @@ func list(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
 }
 
-// job is a run on the model of an attack and seed.
+// job is a run of a method on the model of an attack and seed, with settings over
+// the method's.
 type job struct {
-	attack, seed, dir string
-	args              []string
+	attack, seed, method, dir string
+	sets                      []string
+}
+
+// made is what "ulrl attack" says of the model of an attack and seed.
+func (o options) made(attack, seed string) (*pipeline.AttackResult, error) {
+	path := filepath.Join(o.models, attack+"-"+seed, pipeline.FileAttack)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &pipeline.AttackResult{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
 }
 
 // result is a finished run's, after it was run if need be.
@@ -133,8 +163,15 @@ func (o options) result(ctx context.Context, j job) (*runstore.Result, error) {
 	if r, err := read(j.dir); err == nil || o.table {
 		return r, err
 	}
-	args := append([]string{"run", "-c", j.attack + ".yaml", "--force", "--set", "seed=" + j.seed, "--set", "clean.count=" + o.clean,
-		"--set", "attack.output=" + models, "--set", "output=" + j.dir}, j.args...)
+	method := settings[j.method]
+	args := []string{"run", "-c", j.attack + ".yaml", "--force"}
+	if lying := strings.Trim(o.profile+","+method.profile, ","); lying != "" {
+		args = append(args, "--profile", lying)
+	}
+	sets := []string{"seed=" + j.seed, "clean.count=" + o.clean, "attack.output=" + models, "output=" + j.dir}
+	for _, set := range slices.Concat(sets, method.sets, j.sets) {
+		args = append(args, "--set", set)
+	}
 	fmt.Fprintln(os.Stderr, o.ulrl, strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, o.ulrl, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -163,11 +200,13 @@ func read(dir string) (*runstore.Result, error) {
 }
 
 // table prints for each attack what each method left, means over the seeds, and
-// the means and worst over the attacks.
-func table(out io.Writer, attacks, columns []string, got map[string][]*runstore.Result) {
-	fmt.Fprintf(out, "| attack | seeds | ACC, ASR before | %s |\n", strings.Join(columns, " | "))
-	fmt.Fprintln(out, strings.Repeat("|---", 3+len(columns))+"|")
+// the means and worst over the attacks; beside them ASR of the same triggers on
+// models that never had a backdoor.
+func table(out io.Writer, attacks, columns []string, got map[string][]*runstore.Result, control map[string][]float64) {
+	fmt.Fprintf(out, "| attack | seeds | ACC, ASR before | ASR on a clean model | %s |\n", strings.Join(columns, " | "))
+	fmt.Fprintln(out, strings.Repeat("|---", 4+len(columns))+"|")
 	whole := map[string][]*runstore.Result{}
+	var controls []float64
 	for _, attack := range attacks {
 		var cells []string
 		var first []*runstore.Result
@@ -180,9 +219,9 @@ func table(out io.Writer, attacks, columns []string, got map[string][]*runstore.
 			cells = append(cells, cell(runs))
 		}
 		if len(first) > 0 {
-			before := fmt.Sprintf("%.3f, %.3f", mean(first, func(r *runstore.Result) float64 { return *r.Before.ACC }),
-				mean(first, func(r *runstore.Result) float64 { return *r.Before.ASR }))
-			fmt.Fprintf(out, "| %s | %d | %s | %s |\n", attack, len(first), before, strings.Join(cells, " | "))
+			controls = append(controls, control[attack]...)
+			fmt.Fprintf(out, "| %s | %d | %.3f, %.3f | %s | %s |\n", attack, len(first), mean(first, accBefore), mean(first, asrBefore),
+				share(control[attack], mean), strings.Join(cells, " | "))
 		}
 	}
 	var means, worst, seconds []string
@@ -194,8 +233,16 @@ func table(out io.Writer, attacks, columns []string, got map[string][]*runstore.
 			return r.Seconds["unlearn"] + r.Seconds["suspect"] + r.Seconds["relearn"]
 		})))
 	}
-	fmt.Fprintf(out, "| **mean** | | | %s |\n| **highest ASR** | | | %s |\n| **defence alone** | | | %s |\n",
-		strings.Join(means, " | "), strings.Join(worst, " | "), strings.Join(seconds, " | "))
+	fmt.Fprintf(out, "| **mean** | | | %s | %s |\n| **highest ASR** | | | %s | %s |\n| **defence alone** | | | | %s |\n",
+		share(controls, mean), strings.Join(means, " | "), share(controls, most), strings.Join(worst, " | "), strings.Join(seconds, " | "))
+}
+
+// share is what a function makes of shares, as text.
+func share(all []float64, of func([]float64, func(float64) float64) float64) string {
+	if len(all) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f", of(all, func(v float64) float64 { return v }))
 }
 
 // cell is the change of ACC in points, ASR and RA, with the range of ASR over the
@@ -213,7 +260,9 @@ func cell(runs []*runstore.Result) string {
 	return fmt.Sprintf("%+.1f, %s, %.3f", change, asr, ra)
 }
 
-func asrAfter(r *runstore.Result) float64 { return *r.After.ASR }
+func accBefore(r *runstore.Result) float64 { return *r.Before.ACC }
+func asrBefore(r *runstore.Result) float64 { return *r.Before.ASR }
+func asrAfter(r *runstore.Result) float64  { return *r.After.ASR }
 
 func mean[T any](all []T, of func(T) float64) float64 {
 	sum := 0.0
@@ -232,10 +281,10 @@ func median[T any](all []T, of func(T) float64) float64 {
 	return values[len(values)/2]
 }
 
-func most(runs []*runstore.Result, of func(*runstore.Result) float64) float64 {
+func most[T any](all []T, of func(T) float64) float64 {
 	top := math.Inf(-1)
-	for _, r := range runs {
-		top = max(top, of(r))
+	for _, one := range all {
+		top = max(top, of(one))
 	}
 	return top
 }

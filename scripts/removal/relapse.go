@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -100,10 +99,10 @@ func (o options) tunings(ctx context.Context, attack, column, count string) ([]t
 		if err != nil {
 			return nil, fmt.Errorf("-seeds: %w", err)
 		}
-		j := job{attack: attack, seed: seed, dir: filepath.Join(o.out, o.clean, "relapse", strings.ReplaceAll(column, " ", "-"), attack+"-"+seed+"-"+count)}
-		j.args = slices.Concat(profiles["ft"], []string{"--set", "model.path=" + cleaned, "--set", "clean.poisoned=" + count,
-			"--set", "clean.balanced=true", // clean-label attacks poison images of one class alone
-			"--set", "seed=" + strconv.Itoa(draw+relapseDraw), "--set", "relearn.epochs=" + relapseEpochs, "--set", "relearn.eval_every=" + relapseEvery})
+		j := job{attack: attack, seed: seed, method: "ft", dir: filepath.Join(o.out, o.clean, "relapse", strings.ReplaceAll(column, " ", "-"), attack+"-"+seed+"-"+count)}
+		j.sets = []string{"model.path=" + cleaned, "clean.poisoned=" + count,
+			"clean.balanced=true", // clean-label attacks poison images of one class alone
+			"seed=" + strconv.Itoa(draw+relapseDraw), "relearn.epochs=" + relapseEpochs, "relearn.eval_every=" + relapseEvery}
 		t := tuning{}
 		if t.result, err = o.result(ctx, j); errors.Is(err, fs.ErrNotExist) {
 			continue
