@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,6 +55,24 @@ type AttackResult struct {
 	Config    string            `json:"config"`  // the resolved config, YAML
 	Command   []string          `json:"command"`
 	Sums      map[string]string `json:"sha256"` // of the folder's other files, by name
+}
+
+// ReadAttack reads what Attack left in a folder; where it is not complete, the error
+// is fs.ErrNotExist.
+func ReadAttack(dir string) (*AttackResult, error) {
+	if _, err := os.Stat(filepath.Join(dir, config.BackdooredFile)); err != nil {
+		return nil, err // attack.json comes before the model
+	}
+	path := filepath.Join(dir, FileAttack)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &AttackResult{Dir: dir}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
 }
 
 // Attack trains the backdoored model that c describes and writes it with its

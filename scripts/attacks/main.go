@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -58,7 +57,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	seeds := strings.Split(o.seeds, ",")
 	for _, seed := range seeds { // a whole column first, so that a table is there early
 		for _, name := range names {
-			if _, err := o.result(name, seed); o.table || err == nil {
+			if _, err := pipeline.ReadAttack(o.folder(name, seed)); o.table || err == nil {
 				continue
 			} else if !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -95,28 +94,12 @@ func (o options) train(ctx context.Context, name, seed string) error {
 	return nil
 }
 
-func (o options) result(name, seed string) (*pipeline.AttackResult, error) {
-	if _, err := os.Stat(filepath.Join(o.folder(name, seed), config.BackdooredFile)); err != nil {
-		return nil, err // attack.json comes before the model
-	}
-	path := filepath.Join(o.folder(name, seed), pipeline.FileAttack)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	r := &pipeline.AttackResult{}
-	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return r, nil
-}
-
 // row is the mean over the seeds that are there.
 func (o options) row(out io.Writer, name string, seeds []string) error {
 	var acc, asr, control, minutes, cpu, peak []float64
 	var each []string
 	for _, seed := range seeds {
-		r, err := o.result(name, seed)
+		r, err := pipeline.ReadAttack(o.folder(name, seed))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {

@@ -41,6 +41,7 @@ var settings = map[string]struct {
 
 type options struct {
 	ulrl, models, out, profile, seeds, attacks, only, clean, relapse, innocent string
+	sets                                                                       []string
 	table                                                                      bool
 }
 
@@ -50,6 +51,11 @@ func (o options) columns() []string {
 		return only
 	}
 	return methods
+}
+
+// model is the folder of an attack's model.
+func (o options) model(attack, seed string) string {
+	return filepath.Join(o.models, attack+"-"+seed)
 }
 
 // dir is the run directory of a method on an attack's model.
@@ -67,6 +73,10 @@ func main() {
 	flag.StringVar(&o.attacks, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.only, "methods", "", "methods; all where it is empty")
 	flag.StringVar(&o.clean, "clean", "600", "clean samples")
+	flag.Func("set", "`KEY=VALUE` over every method's settings, with an -out of its own (repeatable)", func(text string) error {
+		o.sets = append(o.sets, text)
+		return nil
+	})
 	flag.StringVar(&o.relapse, "relapse", "", "numbers of poisoned samples on which the cleaned models are fine-tuned, to see what comes back")
 	flag.StringVar(&o.innocent, "innocent", "", "a model without backdoor, fine-tuned beside them")
 	flag.BoolVar(&o.table, "table", false, "clean nothing, print the table of what is there")
@@ -102,7 +112,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	control := map[string][]float64{}      // attack
 	for _, seed := range list(o.seeds) {
 		for _, attack := range attacks {
-			made, err := o.made(attack, seed)
+			made, err := pipeline.ReadAttack(o.model(attack, seed))
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // no such model
 			} else if err != nil {
@@ -140,26 +150,8 @@ type job struct {
 	sets                      []string
 }
 
-// made is what "ulrl attack" says of the model of an attack and seed.
-func (o options) made(attack, seed string) (*pipeline.AttackResult, error) {
-	path := filepath.Join(o.models, attack+"-"+seed, pipeline.FileAttack)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	r := &pipeline.AttackResult{}
-	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return r, nil
-}
-
 // result is a finished run's, after it was run if need be.
 func (o options) result(ctx context.Context, j job) (*runstore.Result, error) {
-	models := filepath.Join(o.models, j.attack+"-"+j.seed)
-	if _, err := os.Stat(filepath.Join(models, config.BackdooredFile)); err != nil {
-		return nil, err
-	}
 	if r, err := read(j.dir); err == nil || o.table {
 		return r, err
 	}
@@ -168,8 +160,8 @@ func (o options) result(ctx context.Context, j job) (*runstore.Result, error) {
 	if lying := strings.Trim(o.profile+","+method.profile, ","); lying != "" {
 		args = append(args, "--profile", lying)
 	}
-	sets := []string{"seed=" + j.seed, "clean.count=" + o.clean, "attack.output=" + models, "output=" + j.dir}
-	for _, set := range slices.Concat(sets, method.sets, j.sets) {
+	sets := []string{"seed=" + j.seed, "clean.count=" + o.clean, "attack.output=" + o.model(j.attack, j.seed), "output=" + j.dir}
+	for _, set := range slices.Concat(sets, method.sets, j.sets, o.sets) {
 		args = append(args, "--set", set)
 	}
 	fmt.Fprintln(os.Stderr, o.ulrl, strings.Join(args, " "))

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ulrl/pipeline"
 	"ulrl/pipeline/runstore"
 )
 
@@ -95,6 +96,9 @@ func (o options) tunings(ctx context.Context, attack, column, count string) ([]t
 		if _, err := os.Stat(cleaned); err != nil {
 			continue
 		}
+		if _, err := pipeline.ReadAttack(o.model(attack, seed)); errors.Is(err, fs.ErrNotExist) {
+			continue // its trigger is needed
+		}
 		draw, err := strconv.Atoi(seed)
 		if err != nil {
 			return nil, fmt.Errorf("-seeds: %w", err)
@@ -105,7 +109,7 @@ func (o options) tunings(ctx context.Context, attack, column, count string) ([]t
 			"seed=" + strconv.Itoa(draw+relapseDraw), "relearn.epochs=" + relapseEpochs, "relearn.eval_every=" + relapseEvery}
 		t := tuning{}
 		if t.result, err = o.result(ctx, j); errors.Is(err, fs.ErrNotExist) {
-			continue
+			continue // -table, and not done
 		} else if err != nil {
 			return nil, err
 		}
