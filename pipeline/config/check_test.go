@@ -127,6 +127,7 @@ func TestRanges(t *testing.T) {
 		{"relearn.counter.sparse_labels", "0 1000", "-1 1001", "a number from 0 to 1000"},
 		{"relearn.counter.share", "0.1 1", "0 1.1", "a number above 0 and at most 1"},
 		{"relearn.counter.steps", "1 1000", "0 1001", whole + " from 1 to 1000"},
+		{"relearn.counter.sample_steps", "1 1000", "0 1001", whole + " from 1 to 1000"},
 		{"relearn.counter.restart", "0 1", "-0.1 1.1", share},
 		{"clean.poisoned", "0", "-1", whole + ", at least 0"},
 		{"relearn.eval_every", "0 1", "-1", whole + ", at least 0"},

@@ -229,9 +229,10 @@ type Counter struct {
 	SparseLabels float64 `mapstructure:"sparse_labels" validate:"gte=0,lte=1000"`
 	// Share is that of each batch's images which get triggers.
 	Share float64 `mapstructure:"share" validate:"gt=0,lte=1"`
-	// Steps are how often those that are each image's own are fitted to a batch; the
-	// others take one step with each.
-	Steps int `mapstructure:"steps" validate:"gte=1,lte=1000"`
+	// Steps are how often the dense and the sparse one are fitted to each batch,
+	// SampleSteps the others.
+	Steps       int `mapstructure:"steps" validate:"gte=1,lte=1000"`
+	SampleSteps int `mapstructure:"sample_steps" validate:"gte=1,lte=1000"`
 	// Suspects are so many classes among which the backdoor's is looked for.
 	Suspects int `mapstructure:"suspects" validate:"gte=1,lte=1000"`
 	// Restart is how likely each begins anew with a batch.

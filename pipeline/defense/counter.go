@@ -43,7 +43,6 @@ type opponent struct {
 	rng       *rand.Rand
 	mean, std *torch.Tensor // C×1×1
 	triggers  []trigger
-	laid      []*torch.Tensor // what the last batch has for triggers, on its scope
 }
 
 func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
@@ -60,34 +59,29 @@ func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
 }
 
 // images gives a normalised batch with the triggers on, equal parts of it with each
-// kind in its order. Sample-specific ones are fitted to the model first; follow does
-// that for the others once the batch's loss was taken back. The model is left in
-// training mode with gradients on.
+// kind in its order, after each was fitted to the model by its part. The model is left
+// in training mode with gradients on.
 func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.Tensor, error) {
 	o.restart(s, images.Shape())
 	pixels := o.pixels(s, images)
-	err := o.studying(s, func() {
+	var out *torch.Tensor
+	err := o.asItAnswers(s, func() {
 		for i, t := range o.triggers {
-			switch {
-			case t.kind == sparseTrigger && o.Patch > 0:
+			if t.kind == sparseTrigger && o.Patch > 0 {
 				o.scan(s, pixels, labels, &o.triggers[i])
-			case t.kind == sampleTrigger:
-				for range o.Steps {
-					o.fit(s, pixels, labels, i)
-				}
+			}
+			for range o.steps(t.kind) {
+				o.fit(s, pixels, labels, i)
 			}
 		}
+		s.NoGrad(func() { out = o.put(s, pixels) })
 	})
-	if err != nil {
-		return nil, err
-	}
-	o.laid = o.leaves(s)
-	return o.put(s, pixels, o.laid).ChannelsLast(), s.Err()
+	return out, err
 }
 
-// studying does what needs the model as it answers, and neither its slopes nor
-// statistics.
-func (o *opponent) studying(s *torch.Scope, work func()) error {
+// asItAnswers does what needs the model in evaluation mode without slopes of its own,
+// and leaves it in training mode with them; after a failure as it was meanwhile.
+func (o *opponent) asItAnswers(s *torch.Scope, work func()) error {
 	if err := o.m.Train(false); err != nil {
 		return err
 	}
@@ -104,20 +98,36 @@ func (o *opponent) studying(s *torch.Scope, work func()) error {
 	return o.m.Train(true)
 }
 
+// steps is by how many a kind of trigger is fitted to each batch.
+func (o *opponent) steps(kind triggerKind) int {
+	if kind == sampleTrigger {
+		return o.SampleSteps // these begin anew
+	}
+	return o.Steps
+}
+
 // pixels are normalised images' from 0 to 1.
 func (o *opponent) pixels(s *torch.Scope, images *torch.Tensor) *torch.Tensor {
 	return images.Mul(o.std.In(s)).Add(o.mean.In(s))
 }
 
+// kinds are those of the triggers that there are to be.
+func (o *opponent) kinds() []triggerKind {
+	kinds := []triggerKind{denseTrigger}
+	if o.Pixels > 0 {
+		kinds = append(kinds, sparseTrigger)
+	}
+	if o.SampleRadius > 0 {
+		kinds = append(kinds, sampleTrigger)
+	}
+	return kinds
+}
+
 // restart makes the triggers, and now and then makes one anew.
 func (o *opponent) restart(s *torch.Scope, batch []int) {
 	if o.triggers == nil {
-		o.triggers = []trigger{{kind: denseTrigger}}
-		if o.Pixels > 0 {
-			o.triggers = append(o.triggers, trigger{kind: sparseTrigger})
-		}
-		if o.SampleRadius > 0 {
-			o.triggers = append(o.triggers, trigger{kind: sampleTrigger})
+		for _, kind := range o.kinds() {
+			o.triggers = append(o.triggers, trigger{kind: kind})
 		}
 	}
 	for i := range o.triggers {
@@ -147,25 +157,16 @@ func (o *opponent) replace(t *trigger, delta *torch.Tensor) {
 	t.delta = delta.MoveTo(o.keep)
 }
 
-// leaves are the triggers for a pass that is to give their slopes.
-func (o *opponent) leaves(s *torch.Scope) []*torch.Tensor {
-	var out []*torch.Tensor
-	for _, t := range o.triggers {
-		out = append(out, t.delta.In(s).Clone().SetRequiresGrad(true))
-	}
-	return out
-}
-
 // put lays the triggers on equal parts of a batch of pixels and normalises it.
-func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor, deltas []*torch.Tensor) *torch.Tensor {
+func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
 	n := pixels.Shape()[0]
 	var parts []*torch.Tensor
-	for i, delta := range deltas {
+	for i, t := range o.triggers {
 		if from, count := o.part(i, n); count > 0 {
-			parts = append(parts, clamped(pixels.Narrow(0, from, count).Add(delta)))
+			parts = append(parts, pixels.Narrow(0, from, count).Add(t.delta.In(s)).Clamp(0, 1))
 		}
 	}
-	return o.normalised(s, s.Cat(0, parts...))
+	return o.normalised(s, s.Cat(0, parts...)).ChannelsLast()
 }
 
 // clamped keeps pixels in their range.
@@ -179,8 +180,11 @@ func (o *opponent) normalised(s *torch.Scope, pixels *torch.Tensor) *torch.Tenso
 	return pixels.Sub(o.mean.In(s)).Div(o.std.In(s))
 }
 
-// share is how many of a batch's images get triggers.
-func (o *opponent) share(n int) int { return max(1, int(math.Round(o.Share*float64(n)))) }
+// triggered is how many of a batch's images get triggers: one of each kind at least,
+// where there are as many.
+func (o *opponent) triggered(n int) int {
+	return min(n, max(len(o.kinds()), int(math.Round(o.Share*float64(n)))))
+}
 
 // part is where a trigger's images are among n: from, and how many.
 func (o *opponent) part(trigger, n int) (from, count int) {
@@ -211,7 +215,8 @@ func (o *opponent) labelled(t trigger) float64 {
 }
 
 // fit takes the i-th trigger a step towards where images of other classes are taken
-// for the suspicious one, by its part of a batch.
+// for the suspicious one, by its part of a batch. Of slopes only the signs and relations
+// count: what scales them in 16 bits may stay.
 func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, i int) {
 	from, count := o.part(i, labels.Len())
 	if count == 0 {
@@ -220,37 +225,18 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, i int) {
 	leaf := o.triggers[i].delta.In(s).Clone().SetRequiresGrad(true)
 	batch := o.normalised(s, clamped(pixels.Narrow(0, from, count).Add(leaf)))
 	s.Backward(o.overOthers(o.logShare(o.m.Forward(batch.ChannelsLast())), labels.Narrow(0, from, count)))
-	o.climb(s, i, leaf)
-}
-
-// follow takes the triggers that are carried on a step up the loss of the batch they
-// were last laid on, whose slope is there once it was taken back.
-func (o *opponent) follow(s *torch.Scope) {
-	for i, t := range o.triggers {
-		if t.kind != sampleTrigger {
-			o.climb(s, i, o.laid[i])
-		}
-	}
-}
-
-// climb takes the i-th trigger a step from a leaf along its slope. Of slopes only the
-// signs and relations count: what scales them in 16 bits may stay.
-func (o *opponent) climb(s *torch.Scope, i int, leaf *torch.Tensor) {
-	if s.Err() != nil {
-		return
-	}
-	slope := leaf.Grad()
-	if slope == nil {
-		return // the batch was too small for this one
-	}
 	s.NoGrad(func() {
+		slope := leaf.Grad()
+		if s.Err() != nil || slope == nil {
+			return
+		}
 		t, at := &o.triggers[i], leaf.Detach()
 		switch t.kind {
 		case denseTrigger:
 			o.replace(t, up(at, slope, o.Radius/4, o.Radius))
 		case sampleTrigger:
 			// A quarter further than it may go in all, so that it can turn.
-			o.replace(t, up(at, slope, 1.25*o.SampleRadius/float64(o.Steps), o.SampleRadius))
+			o.replace(t, up(at, slope, 1.25*o.SampleRadius/float64(o.SampleSteps), o.SampleRadius))
 		case sparseTrigger:
 			step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
 			o.replace(t, thinned(at.Add(step).Clamp(-1, 1), o.Pixels))

@@ -46,18 +46,14 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 			return err
 		}
 		o := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.2, Pixels: 0.25},
+			Counter: config.Counter{Weight: 1, Radius: 0.2, Pixels: 0.25, Steps: 8},
 			Class:   1, Mean: []float64{0.5}, Std: []float64{0.25}, Seed: 3,
 		}, m, keep)
 		black := s.Full(-2, torch.Float32, 4, 1, 2, 2) // pixels of 0, normalised
 		labels := torch.From(s, []int64{0, 0, 0, 1}, 4)
-		var got *torch.Tensor
-		for range 9 { // each takes them a step on, which the next has
-			if got, err = o.images(s, black, labels); err != nil {
-				return err
-			}
-			o.loss(m.Forward(got), labels).Backward()
-			o.follow(s)
+		got, err := o.images(s, black, labels)
+		if err != nil {
+			return err
 		}
 		pixels := torch.Values[float32](got.MulScalar(0.25).AddScalar(0.5))
 		for i, want := range []float32{0.2, 0.2, 1, 1} { // the dense trigger on the first two, the sparse one on the rest
@@ -76,6 +72,7 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 		if loss := o.loss(logits, labels).Item(); math.Abs(loss-want) > 1e-4 {
 			t.Errorf("loss %v, want %v", loss, want)
 		}
+		o.loss(m.Forward(got), labels).Backward()
 		if g := m.Parameter(s, "weight").Grad(); g == nil || g.Abs().Max().Item() == 0 {
 			t.Error("the model was left without gradients")
 		}
@@ -100,7 +97,7 @@ def forward(self, x):
 			return err
 		}
 		o := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.01, Pixels: 0.25, SampleRadius: 0.2, Steps: 4},
+			Counter: config.Counter{Weight: 1, Radius: 0.01, Pixels: 0.25, SampleRadius: 0.2, Steps: 1, SampleSteps: 4},
 			Class:   1, Mean: []float64{0.5}, Std: []float64{0.5}, Seed: 3,
 		}, m, keep)
 		labels := s.Full(0, torch.Int64, 6)
@@ -168,7 +165,7 @@ func TestScanFindsACorner(t *testing.T) {
 			return err
 		}
 		o := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5},
+			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
 			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 		}, m, keep)
 		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
@@ -186,4 +183,61 @@ func TestScanFindsACorner(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestTriggeredImages(t *testing.T) {
+	all := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1}}}
+	dense := opponent{Counter: Counter{Counter: config.Counter{Share: 0.01}}}
+	for _, c := range []struct {
+		o           opponent
+		batch, want int
+	}{{all, 1, 1}, {all, 2, 2}, {all, 4, 3}, {all, 100, 67}, {all, 128, 86}, {dense, 128, 1}, {dense, 1, 1}} {
+		if got := c.o.triggered(c.batch); got != c.want {
+			t.Errorf("%d of %d images, want %d (share %v)", got, c.batch, c.want, c.o.Share)
+		}
+	}
+}
+
+// Of a batch of six half get triggers, one of each kind: their outputs come after the
+// six, and what is asked of them goes by the first three's labels and teacher.
+func TestLossOfABatchWithTriggers(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	logits := [][2]float64{{1, 0}, {0, 2}, {0, 0}, {3, 0}, {0, 1}, {1, 1}, {0, 3}, {2, 0}, {0.5, 0}}
+	labels := []int64{0, 0, 1, 1, 0, 1}
+	wanted := []float64{0.9, 0.2, 0.4, 0.7, 0.5, 0.1} // of class 0
+	c := config.Counter{Weight: 0.3, Share: 0.5, Radius: 0.1, Pixels: 0.1, SampleRadius: 0.1, DenseLabels: 0.25, SparseLabels: 2}
+	l := lesson{o: config.Relearn{Distill: 0.6, Counter: c}, opponent: &opponent{Counter: Counter{Counter: c, Class: 1}}}
+	for _, kind := range l.opponent.kinds() {
+		l.opponent.triggers = append(l.opponent.triggers, trigger{kind: kind})
+	}
+
+	ordinary := func(output, image int) float64 {
+		log := [2]float64{logShareOf(logits[output], 0), logShareOf(logits[output], 1)}
+		return -0.4*log[labels[image]] - 0.6*(wanted[image]*log[0]+(1-wanted[image])*log[1])
+	}
+	want := 0.0
+	for i := range labels {
+		want += ordinary(i, i) / 6
+	}
+	anythingBut := -(math.Log(1-math.Exp(logShareOf(logits[6], 1))) + math.Log(1-math.Exp(logShareOf(logits[7], 1)))) / 2 // the third is of class 1
+	want += 0.3 * (anythingBut + 0.25*ordinary(6, 0) + 2*ordinary(7, 1))
+
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		var flat, shares []float64
+		for _, v := range logits {
+			flat = append(flat, v[:]...)
+		}
+		for _, w := range wanted {
+			shares = append(shares, w, 1-w)
+		}
+		whole, _ := l.loss(s, torch.From(s, flat, 9, 2), torch.From(s, labels, 6), torch.From(s, shares, 6, 2))
+		if got := whole.Item(); math.Abs(got-want) > 1e-5 {
+			t.Errorf("loss %v, want %v", got, want)
+		}
+		return nil
+	})
+}
+
+func logShareOf(logits [2]float64, class int) float64 {
+	return logits[class] - math.Log(math.Exp(logits[0])+math.Exp(logits[1]))
 }

@@ -122,7 +122,7 @@ type lesson struct {
 func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, images, labels *torch.Tensor) error {
 	batch := images
 	if l.opponent != nil {
-		n := l.opponent.share(labels.Len())
+		n := l.opponent.triggered(labels.Len())
 		triggered, err := l.opponent.images(s, images.Narrow(0, 0, n), labels.Narrow(0, 0, n))
 		if err != nil {
 			return err
@@ -144,9 +144,6 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 	all := l.Model.Forward(batch)
 	loss, cosine := l.loss(s, all, labels, wanted)
 	s.Backward(loss, opt)
-	if l.opponent != nil {
-		l.opponent.follow(s)
-	}
 	if l.o.Rho > 0 {
 		opt.Return(s)
 	}
@@ -173,15 +170,14 @@ func (l lesson) loss(s *torch.Scope, all, labels, wanted *torch.Tensor) (whole, 
 	if l.opponent == nil {
 		return whole, cosine
 	}
-	triggered := all.Narrow(0, n, all.Shape()[0]-n)
-	n = triggered.Shape()[0]
-	labels, wanted = labels.Narrow(0, 0, n), narrowed(wanted, 0, n)
-	against := l.opponent.loss(triggered, labels)
+	of := l.opponent.triggered(n)
+	triggered := all.Narrow(0, n, of)
+	against := l.opponent.loss(triggered, labels.Narrow(0, 0, of))
 	for i, t := range l.opponent.triggers {
-		share := l.opponent.labelled(t)
-		if from, count := l.opponent.part(i, n); share > 0 && count > 0 {
+		weight := l.opponent.labelled(t)
+		if from, count := l.opponent.part(i, of); weight > 0 && count > 0 {
 			taught := l.ordinary(triggered.Narrow(0, from, count), labels.Narrow(0, from, count), narrowed(wanted, from, count))
-			against = against.Add(taught.MulScalar(share))
+			against = against.Add(taught.MulScalar(weight))
 		}
 	}
 	return whole.Add(against.MulScalar(l.o.Counter.Weight)), cosine

@@ -68,7 +68,7 @@ func ledTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, s
 			}
 			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
 			o.restart(s, images.Shape())
-			return o.studying(s, func() {
+			return o.asItAnswers(s, func() {
 				pixels := o.pixels(s, images)
 				if o.Patch > 0 {
 					o.scan(s, pixels, labels, &o.triggers[0])
