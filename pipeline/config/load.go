@@ -70,8 +70,10 @@ func open(top source, opt Options) *Layers {
 	if top != base {
 		l.add(chain(l.root, top))
 	}
-	for _, name := range strings.FieldsFunc(opt.Profile, func(r rune) bool { return r == ',' }) {
-		l.add(profileChain(l.root, name))
+	if opt.Profile != "" {
+		for name := range strings.SplitSeq(opt.Profile, ",") {
+			l.add(profileChain(l.root, name))
+		}
 	}
 	env, found := envLayer(l.root, opt.Env, append(reservedEnv(), opt.ReservedEnv...))
 	l.add([]*layer{env}, found)

@@ -20,7 +20,7 @@ func TestPublishedProfile(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := c.Relearn
-		if r.Epochs != 20 || r.LR != 0.005 || r.Alpha != 0.7 || !r.Reinitialise || r.Distill != 0 || r.Rho != 0 || r.Counter.Weight != 0 {
+		if r.Epochs != 20 || r.LR != 0.005 || r.Alpha != 0.7 || !r.Reinitialise || r.Distill != 0 || r.Rho != 0 || r.Stride != 0 || r.Counter.Weight != 0 {
 			t.Errorf("%s: %+v", name, r)
 		}
 		c.Relearn = plain.Relearn
@@ -30,7 +30,8 @@ func TestPublishedProfile(t *testing.T) {
 	}
 }
 
-// A profile of data changes that and scale and leaves what is the attack's own.
+// A profile of data changes that and scale, how long relearning takes with it, and
+// leaves what is the attack's own.
 func TestProfilesLieOverEveryConfig(t *testing.T) {
 	for _, profile := range Profiles() {
 		if profile == "published" {
@@ -52,6 +53,7 @@ func TestProfilesLieOverEveryConfig(t *testing.T) {
 			if c.Data.Name != "cifar10" || c.Attack.Output != filepath.Join("models", profile, c.Name) || c.Output != filepath.Join("runs", profile, c.Name) {
 				t.Errorf("%s, %s: data %s, models in %s, runs in %s", name, profile, c.Data.Name, c.Attack.Output, c.Output)
 			}
+			plain.Relearn.Epochs = c.Relearn.Epochs
 			if c.Name != plain.Name || c.Attack.Name != plain.Attack.Name || c.Attack.PoisonRate != plain.Attack.PoisonRate || !reflect.DeepEqual(c.Relearn, plain.Relearn) {
 				t.Errorf("%s, %s: it changes the attack or the defence", name, profile)
 			}
@@ -71,8 +73,10 @@ func TestProfileIsOverTheFileAndUnderSets(t *testing.T) {
 			t.Errorf("%s: %+v, %v", profiles, c, err)
 		}
 	}
-	_, err = Load("base.yaml", Options{Profile: "cifar"})
-	if want := "profile cifar: no such file; built in are cifar10-full, cifar10-small, published"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+	for profile, missing := range map[string]string{"cifar": "cifar", "published,cifar": "cifar", "published,": `""`} {
+		_, err = Load("base.yaml", Options{Profile: profile})
+		if want := "profile " + missing + ": no such file; built in are cifar10-full, cifar10-small, published"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }

@@ -39,6 +39,13 @@ var settings = map[string]struct {
 	"ulrl":      {},
 }
 
+// What the flags are by themselves.
+const (
+	modelsDir  = "models/table"
+	runsDir    = "runs/removal"
+	cleanCount = "600"
+)
+
 type options struct {
 	ulrl, models, out, profile, seeds, attacks, only, clean, relapse, innocent string
 	sets                                                                       []string
@@ -66,13 +73,13 @@ func (o options) dir(method, attack, seed string) string {
 func main() {
 	var o options
 	flag.StringVar(&o.ulrl, "ulrl", "build/ulrl", "the binary")
-	flag.StringVar(&o.models, "models", "models/table", "the folder of make attacks")
-	flag.StringVar(&o.out, "out", "runs/removal", "where the runs go")
+	flag.StringVar(&o.models, "models", modelsDir, "the folder of make attacks")
+	flag.StringVar(&o.out, "out", runsDir, "where the runs go")
 	flag.StringVar(&o.profile, "profile", "", "profile of data and scale, as ulrl's")
 	flag.StringVar(&o.seeds, "seeds", "0,1,2", "seeds")
 	flag.StringVar(&o.attacks, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.only, "methods", "", "methods; all where it is empty")
-	flag.StringVar(&o.clean, "clean", "600", "clean samples")
+	flag.StringVar(&o.clean, "clean", cleanCount, "clean samples")
 	flag.Func("set", "`KEY=VALUE` over every method's settings, with an -out of its own (repeatable)", func(text string) error {
 		o.sets = append(o.sets, text)
 		return nil
@@ -104,6 +111,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			return fmt.Errorf("-methods: there is no %q, only %s", m, strings.Join(methods, ", "))
 		}
 	}
+	if o.profile != "" && (o.models == modelsDir || o.out == runsDir || o.clean == cleanCount) {
+		return errors.New("-profile: name -models, -out and -clean of that profile too")
+	}
 	if o.relapse != "" {
 		return o.relapses(ctx, out, attacks)
 	}
@@ -118,9 +128,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			} else if err != nil {
 				return err
 			}
-			if made.Control != nil {
-				control[attack] = append(control[attack], *made.Control.ASR)
-			}
+			found := false
 			for _, m := range o.columns() {
 				r, err := o.result(ctx, job{attack, seed, m, o.dir(m, attack, seed), nil})
 				if errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +139,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 				if !slices.Contains(columns, m) {
 					columns = append(columns, m)
 				}
-				got[attack+" "+m] = append(got[attack+" "+m], r)
+				got[attack+" "+m], found = append(got[attack+" "+m], r), true
+			}
+			if found && made.Control != nil {
+				control[attack] = append(control[attack], *made.Control.ASR)
 			}
 		}
 	}
@@ -157,8 +168,8 @@ func (o options) result(ctx context.Context, j job) (*runstore.Result, error) {
 	}
 	method := settings[j.method]
 	args := []string{"run", "-c", j.attack + ".yaml", "--force"}
-	if lying := strings.Trim(o.profile+","+method.profile, ","); lying != "" {
-		args = append(args, "--profile", lying)
+	if profiles := strings.Trim(o.profile+","+method.profile, ","); profiles != "" {
+		args = append(args, "--profile", profiles)
 	}
 	sets := []string{"seed=" + j.seed, "clean.count=" + o.clean, "attack.output=" + o.model(j.attack, j.seed), "output=" + j.dir}
 	for _, set := range slices.Concat(sets, method.sets, j.sets, o.sets) {

@@ -98,6 +98,8 @@ func (o options) tunings(ctx context.Context, attack, column, count string) ([]t
 		}
 		if _, err := pipeline.ReadAttack(o.model(attack, seed)); errors.Is(err, fs.ErrNotExist) {
 			continue // its trigger is needed
+		} else if err != nil {
+			return nil, err
 		}
 		draw, err := strconv.Atoi(seed)
 		if err != nil {
