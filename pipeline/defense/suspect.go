@@ -23,7 +23,7 @@ func Suspects(head Scores, most int) []int {
 
 // A class whose share in the outputs for other classes' images a few pixels raise so
 // far has a backdoor: of classes without one they raised it to 0.16 at most
-// (docs/results/removal.md).
+// (docs/results/removal-search.md).
 const far = 0.3
 
 // SuspectBatches is on how many batches each class's sparse trigger is looked for.
