@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -225,6 +227,35 @@ func TestExportedImagesHaveTheTrigger(t *testing.T) {
 	for set, want := range map[string]string{"attack.name=none": "no trigger", "attack.name=lira": "is made along with its model"} {
 		if _, err := ExportImages(context.Background(), f.config(set), f.env, f.path("other")); err == nil || !fault.IsMisuse(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
+func TestReadAttack(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		files map[string]string
+		none  bool // as if nothing had been made
+		want  string
+	}{
+		{"nothing", nil, true, ""},
+		{"no model yet", map[string]string{FileAttack: `{"name": "badnets"}`}, true, ""},
+		{"no description", map[string]string{config.BackdooredFile: "m"}, true, ""},
+		{"a damaged one", map[string]string{config.BackdooredFile: "m", FileAttack: `{"name": "badn`}, false, FileAttack + ": unexpected end of JSON input"},
+		{"both", map[string]string{config.BackdooredFile: "m", FileAttack: `{"name": "badnets", "seed": 3}`}, false, ""},
+	} {
+		dir := t.TempDir()
+		for name, text := range c.files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := ReadAttack(dir)
+		switch {
+		case c.none != errors.Is(err, fs.ErrNotExist) || c.want != "" && (err == nil || !strings.HasSuffix(err.Error(), c.want)):
+			t.Errorf("%s: %v", c.what, err)
+		case !c.none && c.want == "" && (err != nil || r.Name != "badnets" || r.Seed != 3 || r.Dir != dir):
+			t.Errorf("%s: %+v, %v", c.what, r, err)
 		}
 	}
 }

@@ -101,3 +101,37 @@ func relearnsUphill(t *testing.T, stride float64) {
 		return nil
 	})
 }
+
+// lights is a source of four black images of 6×6.
+type lights struct{}
+
+func (lights) Batches() int { return 1 }
+
+func (lights) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
+	return s.Full(0, torch.Float32, 4, 1, 6, 6), torch.From(s, []int64{0, 1, 0, 1}, 4)
+}
+
+// A model that takes four images and not the seven that they become with triggers is
+// told of as any failure, and only these seven fail.
+func TestRelearningTellsOfABatchThatIsTooLarge(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var m *torch.Module
+	testenv.Do(t, dev, func(*torch.Scope) (err error) {
+		b := torch.NewBuilder(keep)
+		m, err = b.Finish(b.Part("Small").Parameter("w", torch.From(keep, make([]float32, 72), 2, 36)).
+			Define("def forward(self, x):\n    assert x.size(0) <= 4\n    return torch.linear(x.flatten(1), self.w)\n"))
+		return err
+	})
+	counter := config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.1, SampleRadius: 0.1, Share: 0.75, Steps: 1, SampleSteps: 1}
+	o := config.Relearn{Epochs: 1, LR: 0.1, Counter: counter}
+	for _, c := range []struct {
+		against *Counter
+		fails   bool
+	}{{nil, false}, {&Counter{Counter: counter, Class: 1, Mean: []float64{0}, Std: []float64{1}}, true}} {
+		if _, err := Relearn(t.Context(), dev, Remedy{Model: m, Counter: c.against}, lights{}, o, silent{}); (err != nil) != c.fails {
+			t.Errorf("with triggers %v: %v", c.against != nil, err)
+		}
+	}
+}
