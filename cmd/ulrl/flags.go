@@ -18,7 +18,7 @@ type layerOptions struct {
 }
 
 func (o *layerOptions) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.Profile, "profile", "", "on top: `FILE`, "+strings.Join(config.Profiles(), ", ")+"; or several, as cifar10-small,published")
+	cmd.Flags().StringVar(&o.Profile, "profile", "", "on top: `FILE`, "+strings.Join(config.Profiles(), ", "))
 	// Not a slice flag: that would split a value at its commas.
 	cmd.Flags().StringArrayVar(&o.Sets, "set", nil, "set `KEY=VALUE`, as relearn.lr=0.01 (repeatable)")
 	// These fail only for a flag that is not there.

@@ -181,9 +181,12 @@ func (o *opponent) normalised(s *torch.Scope, pixels *torch.Tensor) *torch.Tenso
 }
 
 // triggered is how many of a batch's images get triggers: one of each kind at least,
-// where there are as many.
+// where there are as many, and so many that there are an even number in all. Of odd
+// batches libtorch 1.13's convolutions of few channels write beyond their memory, on
+// two threads.
 func (o *opponent) triggered(n int) int {
-	return min(n, max(len(o.kinds()), int(math.Round(o.Share*float64(n)))))
+	of := min(n, max(len(o.kinds()), int(math.Round(o.Share*float64(n)))))
+	return of + (n+of)%2 // there is one more: n and n are even
 }
 
 // part is where a trigger's images are among n: from, and how many.

@@ -111,8 +111,8 @@ func (lights) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
 	return s.Full(0, torch.Float32, 4, 1, 6, 6), torch.From(s, []int64{0, 1, 0, 1}, 4)
 }
 
-// A model that takes four images and not the seven that they become with triggers is
-// told of as any failure, and only these seven fail.
+// A model that takes four images and not the eight that they become with triggers is
+// told of as any failure, and only these eight fail.
 func TestRelearningTellsOfABatchThatIsTooLarge(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
