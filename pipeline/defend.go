@@ -94,29 +94,44 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 		Counter: r.c.Relearn.Counter, Seed: r.c.Seed,
 		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,
 	}
-	found, err := r.suspect(ctx, *counter, defense.Suspects(head[0], counter.Suspects))
+	classes := defense.Suspects(head[0], counter.Suspects)
+	shares, err := r.ledTo(ctx, *counter, classes)
 	if err != nil {
 		return nil, err
 	}
-	counter.Class = found.Class
-	r.result.SuspiciousClass = &runstore.Class{Index: found.Class, Name: r.clean.Classes[found.Class], Led: found.Led}
-	r.env.Log.Infof("suspicious class: %s", r.result.SuspiciousClass)
+	for i, class := range classes {
+		c := runstore.Class{Index: class, Name: r.clean.Classes[class]}
+		if shares != nil {
+			c.Led = shares[i]
+		}
+		r.result.Suspects = append(r.result.Suspects, c)
+	}
+	place, led := defense.Suspicious(shares)
+	found := r.result.Suspects[place]
+	if !led {
+		found.Led = 0
+	}
+	r.result.SuspiciousClass = &found
+	r.env.Log.Infof("suspicious class: %s", found)
+	counter.Class = found.Index
 	return counter, nil
 }
 
-// suspect is the class of these that a few pixels lead to, else the first.
-func (r *run) suspect(ctx context.Context, c defense.Counter, classes []int) (found defense.Suspect, err error) {
+// ledTo is how far a few pixels lead to each of these classes; nil where it is not
+// looked for.
+func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (shares []float64, err error) {
 	if len(classes) == 1 || c.Pixels == 0 {
-		return defense.Suspect{Class: classes[0]}, nil
+		return nil, nil
 	}
 	src := r.loader(r.c.Relearn.BatchSize, false)
+	batch := min(r.c.Relearn.BatchSize, src.Images())
 	err = r.timed("suspect", func() error {
-		return r.env.phase("suspect", defense.SuspectBatches*len(classes), func() (err error) {
-			found, err = defense.FindSuspect(ctx, r.dev, r.original, c, classes, src, func() { r.env.Progress.Step("") })
+		return r.env.phase("suspect", defense.SuspectBatches(len(classes), batch), func() (err error) {
+			shares, err = defense.LedTo(ctx, r.dev, r.original, c, classes, src, batch, func() { r.env.Progress.Step("") })
 			return err
 		})
 	})
-	return found, err
+	return shares, err
 }
 
 func (r *run) loader(batch int, augment bool) *dataset.Loader {

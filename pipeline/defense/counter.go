@@ -18,9 +18,10 @@ type Counter struct {
 	Seed      uint64
 }
 
-// trigger is a change of images in shares of the pixel range.
+// trigger is a change of images, in shares of the pixel range, that leads to a class.
 type trigger struct {
 	kind  triggerKind
+	class int
 	delta *torch.Tensor // C×H×W for all images, sample-specific N×C×H×W; on a scope of its own
 }
 
@@ -66,17 +67,29 @@ func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.
 	pixels := o.pixels(s, images)
 	var out *torch.Tensor
 	err := o.asItAnswers(s, func() {
-		for i, t := range o.triggers {
-			if t.kind == sparseTrigger && o.Patch > 0 {
-				o.scan(s, pixels, labels, &o.triggers[i])
-			}
-			for range o.steps(t.kind) {
-				o.fit(s, pixels, labels, i)
-			}
-		}
-		s.NoGrad(func() { out = o.put(s, pixels) })
+		o.follow(s, pixels, labels)
+		s.NoGrad(func() { out = o.normalised(s, o.put(s, pixels)).ChannelsLast() })
 	})
 	return out, err
+}
+
+// follow leads all triggers on to the model as it is, each by its part of a batch.
+func (o *opponent) follow(s *torch.Scope, pixels, labels *torch.Tensor) {
+	if o.Patch > 0 {
+		o.scan(s, pixels, labels)
+	}
+	for step := 0; ; step++ {
+		var moved []int
+		for i, t := range o.triggers {
+			if step < o.steps(t.kind) {
+				moved = append(moved, i)
+			}
+		}
+		if len(moved) == 0 {
+			return
+		}
+		o.fit(s, pixels, labels, moved)
+	}
 }
 
 // asItAnswers does what needs the model in evaluation mode without slopes of its own,
@@ -127,7 +140,7 @@ func (o *opponent) kinds() []triggerKind {
 func (o *opponent) restart(s *torch.Scope, batch []int) {
 	if o.triggers == nil {
 		for _, kind := range o.kinds() {
-			o.triggers = append(o.triggers, trigger{kind: kind})
+			o.triggers = append(o.triggers, trigger{kind: kind, class: o.Class})
 		}
 	}
 	for i := range o.triggers {
@@ -157,7 +170,7 @@ func (o *opponent) replace(t *trigger, delta *torch.Tensor) {
 	t.delta = delta.MoveTo(o.keep)
 }
 
-// put lays the triggers on equal parts of a batch of pixels and normalises it.
+// put lays the triggers on equal parts of a batch of pixels.
 func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
 	n := pixels.Shape()[0]
 	var parts []*torch.Tensor
@@ -166,7 +179,7 @@ func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
 			parts = append(parts, pixels.Narrow(0, from, count).Add(t.delta.In(s)).Clamp(0, 1))
 		}
 	}
-	return o.normalised(s, s.Cat(0, parts...)).ChannelsLast()
+	return s.Cat(0, parts...)
 }
 
 // clamped keeps pixels in their range.
@@ -200,9 +213,9 @@ func slice(i, parts, n int) (from, count int) {
 	return from, (i+1)*n/parts - from
 }
 
-// logShare is the logarithm of the suspicious class's share, for each image.
-func (o *opponent) logShare(logits *torch.Tensor) *torch.Tensor {
-	return logits.LogSoftmax(1).Narrow(1, o.Class, 1).Reshape(-1)
+// logShare is the logarithm of a class's share, for each image.
+func logShare(logits *torch.Tensor, class int) *torch.Tensor {
+	return logits.LogSoftmax(1).Narrow(1, class, 1).Reshape(-1)
 }
 
 // labelled is the weight with which a trigger's images are taught what they are,
@@ -217,34 +230,48 @@ func (o *opponent) labelled(t trigger) float64 {
 	return 0
 }
 
-// fit takes the i-th trigger a step towards where images of other classes are taken
-// for the suspicious one, by its part of a batch. Of slopes only the signs and relations
-// count: what scales them in 16 bits may stay.
-func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, i int) {
-	from, count := o.part(i, labels.Len())
-	if count == 0 {
-		return
-	}
-	leaf := o.triggers[i].delta.In(s).Clone().SetRequiresGrad(true)
-	batch := o.normalised(s, clamped(pixels.Narrow(0, from, count).Add(leaf)))
-	s.Backward(o.overOthers(o.logShare(o.m.Forward(batch.ChannelsLast())), labels.Narrow(0, from, count)))
-	s.NoGrad(func() {
-		slope := leaf.Grad()
-		if s.Err() != nil || slope == nil {
-			return
+// fit takes triggers a step each towards where images of other classes are taken for
+// theirs, each by its part of a batch, which has one pass for all. Of slopes only the
+// signs and relations count: what scales them in 16 bits may stay.
+func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, which []int) {
+	var leaves, parts []*torch.Tensor
+	var moved []int
+	for _, i := range which {
+		if from, count := o.part(i, labels.Len()); count > 0 {
+			leaf := o.triggers[i].delta.In(s).Clone().SetRequiresGrad(true)
+			moved, leaves = append(moved, i), append(leaves, leaf)
+			parts = append(parts, clamped(pixels.Narrow(0, from, count).Add(leaf)))
 		}
-		t, at := &o.triggers[i], leaf.Detach()
-		switch t.kind {
-		case denseTrigger:
-			o.replace(t, up(at, slope, o.Radius/4, o.Radius))
-		case sampleTrigger:
-			// A quarter further than it may go in all, so that it can turn.
-			o.replace(t, up(at, slope, 1.25*o.SampleRadius/float64(o.SampleSteps), o.SampleRadius))
-		case sparseTrigger:
-			step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
-			o.replace(t, thinned(at.Add(step).Clamp(-1, 1), o.Pixels))
+	}
+	logits := o.m.Forward(o.normalised(s, s.Cat(0, parts...)).ChannelsLast())
+	goal, at := s.Full(0, torch.Float32), 0
+	for _, i := range moved {
+		from, count := o.part(i, labels.Len())
+		class := o.triggers[i].class
+		goal = goal.Add(overOthers(logShare(logits.Narrow(0, at, count), class), labels.Narrow(0, from, count), class))
+		at += count
+	}
+	s.Backward(goal)
+	s.NoGrad(func() {
+		for k, i := range moved {
+			if slope := leaves[k].Grad(); s.Err() == nil && slope != nil {
+				o.replace(&o.triggers[i], o.moved(o.triggers[i].kind, leaves[k].Detach(), slope))
+			}
 		}
 	})
+}
+
+// moved is what a trigger becomes with a step along its slope.
+func (o *opponent) moved(kind triggerKind, at, slope *torch.Tensor) *torch.Tensor {
+	switch kind {
+	case denseTrigger:
+		return up(at, slope, o.Radius/4, o.Radius)
+	case sampleTrigger:
+		// A quarter further than it may go in all, so that it can turn.
+		return up(at, slope, 1.25*o.SampleRadius/float64(o.SampleSteps), o.SampleRadius)
+	}
+	step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
+	return thinned(at.Add(step).Clamp(-1, 1), o.Pixels)
 }
 
 // up takes every value a step of one size along its slope, within a radius.
@@ -253,9 +280,9 @@ func up(at, slope *torch.Tensor, step, radius float64) *torch.Tensor {
 }
 
 // overOthers is the mean of a batch's values over the images whose label is not
-// the suspicious class.
-func (o *opponent) overOthers(values, labels *torch.Tensor) *torch.Tensor {
-	others := labels.NeScalar(float64(o.Class)).To(values.DType())
+// the class.
+func overOthers(values, labels *torch.Tensor, class int) *torch.Tensor {
+	others := labels.NeScalar(float64(class)).To(values.DType())
 	return values.Mul(others).Sum().Div(others.Sum().AddScalar(1e-6))
 }
 
@@ -272,7 +299,7 @@ func thinned(delta *torch.Tensor, share float64) *torch.Tensor {
 // loss is −log(1 − p) of the suspicious class's share p, over the images of
 // other classes: they may be anything but that.
 func (o *opponent) loss(logits, labels *torch.Tensor) *torch.Tensor {
-	return o.overOthers(o.logShare(logits).Exp().Neg().AddScalar(1+1e-6).Log().Neg(), labels)
+	return overOthers(logShare(logits, o.Class).Exp().Neg().AddScalar(1+1e-6).Log().Neg(), labels, o.Class)
 }
 
 // teacher is a copy of a model as it is, in evaluation mode.

@@ -7,76 +7,111 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// finalists is how many patches of a scan are looked at twice; with the trigger
-// of before they are tried on equal parts of a batch.
-const finalists = 3
+const (
+	// finalists is how many patches of a scan are looked at twice; with the trigger
+	// of before they are tried on equal parts of a batch.
+	finalists = 3
+	// scanned is how many images each of them is tried on at least, where a batch has as many.
+	scanned = 6
+)
 
-// scan looks for a better beginning of the sparse trigger than the one it has:
-// from there alone, slopes lead to what images of the class look like and miss a
-// patch in a corner. Each image of a batch gets a patch of its own; the patches
-// that led theirs furthest to the suspicious class, and the trigger of before, are
-// then tried on several images each. It reads from the device twice.
-func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor, t *trigger) {
+// scan looks for better beginnings of the sparse triggers than what they are: from
+// there alone, slopes lead to what images of a class look like and miss a patch in
+// a corner. Each image of a batch gets a patch of its own; the patches that led
+// theirs furthest to a trigger's class, and the trigger of before, are then tried on
+// several images each. It reads from the device once, and once for each pass of those.
+func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	n := labels.Len()
-	if n < 2*(finalists+1) || s.Err() != nil {
+	var sparse []*trigger
+	for i := range o.triggers {
+		if o.triggers[i].kind == sparseTrigger {
+			sparse = append(sparse, &o.triggers[i])
+		}
+	}
+	if len(sparse) == 0 || n < 2*(finalists+1) || s.Err() != nil {
 		return
 	}
 	s.NoGrad(func() {
 		shape := pixels.Shape()
 		patches := torch.From(s, o.patches(n, shape[1], shape[2], shape[3]), shape...)
-		led := o.led(s, pixels.Add(patches), labels)
-		values := torch.Values[float32](led.To(torch.Float32))
+		logits := o.answers(s, pixels.Add(patches))
+		var led []*torch.Tensor
+		for _, t := range sparse {
+			led = append(led, ledTo(logits, labels, t.class))
+		}
+		values := torch.Values[float32](s.Cat(0, led...).To(torch.Float32))
 		if s.Err() != nil {
 			return
 		}
-		order := make([]int, n)
-		for i := range order {
-			order[i] = i
-		}
-		slices.SortStableFunc(order, func(a, b int) int { return compareDesc(float64(values[a]), float64(values[b])) })
-		tried := make([]*torch.Tensor, 0, finalists+1)
-		for _, i := range order[:finalists] {
-			tried = append(tried, patches.Narrow(0, i, 1))
-		}
-		tried = append(tried, t.delta.In(s).Reshape(1, shape[1], shape[2], shape[3]))
-		if best := o.best(s, pixels, labels, tried); best >= 0 && best < finalists {
-			o.replace(t, tried[best].Reshape(shape[1:]...).Clone())
+		together := max(1, n/(scanned*(finalists+1)))
+		for i := 0; i < len(sparse); i += together {
+			group := sparse[i:min(i+together, len(sparse))]
+			o.choose(s, pixels, labels, group, patches, values[i*n:(i+len(group))*n])
 		}
 	})
 }
 
-// best is which of the triggers leads its part of a batch furthest; -1 after a
-// failure.
-func (o *opponent) best(s *torch.Scope, pixels, labels *torch.Tensor, tried []*torch.Tensor) int {
-	n := labels.Len()
+// choose tries, for each of several triggers, the patches that led furthest beside the
+// trigger as it is, on equal parts of a batch, and takes the better one. Led are the
+// patches' own values for each trigger, one after the other.
+func (o *opponent) choose(s *torch.Scope, pixels, labels *torch.Tensor, group []*trigger, patches *torch.Tensor, led []float32) {
+	n, shape := labels.Len(), pixels.Shape()
+	var tried []*torch.Tensor
+	for i, t := range group {
+		for _, k := range furthest(led[i*n:(i+1)*n], finalists) {
+			tried = append(tried, patches.Narrow(0, k, 1))
+		}
+		tried = append(tried, t.delta.In(s).Reshape(1, shape[1], shape[2], shape[3]))
+	}
+	means := o.means(s, pixels, labels, group, tried)
+	for i, t := range group {
+		if s.Err() != nil {
+			return
+		}
+		best := furthest(means[i*(finalists+1):(i+1)*(finalists+1)], 1)[0]
+		if best < finalists {
+			o.replace(t, tried[i*(finalists+1)+best].Reshape(shape[1:]...).Clone())
+		}
+	}
+}
+
+// means are how far the changes, equally many for each trigger, lead equal parts of a
+// batch to its class.
+func (o *opponent) means(s *torch.Scope, pixels, labels *torch.Tensor, group []*trigger, tried []*torch.Tensor) []float32 {
+	n, each := labels.Len(), len(tried)/len(group)
 	var parts, means []*torch.Tensor
 	for i, delta := range tried {
 		from, count := slice(i, len(tried), n)
 		parts = append(parts, pixels.Narrow(0, from, count).Add(delta))
 	}
-	led := o.led(s, s.Cat(0, parts...), labels)
-	others := labels.NeScalar(float64(o.Class)).To(led.DType())
+	logits := o.answers(s, s.Cat(0, parts...))
 	for i := range tried {
 		from, count := slice(i, len(tried), n)
-		sum, of := led.Narrow(0, from, count).Sum(), others.Narrow(0, from, count).Sum()
-		means = append(means, sum.Div(of.AddScalar(1e-6)).Reshape(1))
+		class, of := group[i/each].class, labels.Narrow(0, from, count)
+		means = append(means, overOthers(logShare(logits.Narrow(0, from, count), class).Exp(), of, class).Reshape(1))
 	}
-	values := torch.Values[float32](s.Cat(0, means...).To(torch.Float32))
-	best := -1
-	for i, v := range values {
-		if best < 0 || v > values[best] {
-			best = i
-		}
-	}
-	return best
+	return torch.Values[float32](s.Cat(0, means...).To(torch.Float32))
 }
 
-// led is how likely each image is taken for the suspicious class; 0 for images
-// that are of it.
-func (o *opponent) led(s *torch.Scope, pixels, labels *torch.Tensor) *torch.Tensor {
-	x := pixels.Clamp(0, 1).Sub(o.mean.In(s)).Div(o.std.In(s)).ChannelsLast()
-	share := o.logShare(o.m.Forward(x)).Exp()
-	return share.Mul(labels.NeScalar(float64(o.Class)).To(share.DType()))
+// furthest are the places of the k highest values, the highest first.
+func furthest(values []float32, k int) []int {
+	order := make([]int, len(values))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return compareDesc(float64(values[a]), float64(values[b])) })
+	return order[:k]
+}
+
+// answers are the model's outputs for pixels, which are kept in their range.
+func (o *opponent) answers(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
+	return o.m.Forward(o.normalised(s, pixels.Clamp(0, 1)).ChannelsLast())
+}
+
+// ledTo is how likely each image is taken for a class; 0 for images that are of it.
+func ledTo(logits, labels *torch.Tensor, class int) *torch.Tensor {
+	share := logShare(logits, class).Exp()
+	return share.Mul(labels.NeScalar(float64(class)).To(share.DType()))
 }
 
 // patches are n images, c×h×w, of 0 but for a rectangle each: as bright as can

@@ -26,81 +26,103 @@ func Suspects(head Scores, most int) []int {
 // (docs/results/removal-search.md).
 const far = 0.3
 
-// SuspectBatches is on how many batches each class's sparse trigger is looked for.
-const SuspectBatches = 5
+const (
+	// searched is on how many batches the classes' sparse triggers are looked for.
+	searched = 10
+	// ownImages is how many images of each of these batches a class has to itself at least,
+	// where a batch has as many.
+	ownImages = 8
+)
 
-// Suspect is a class that a backdoor may lead to.
-type Suspect struct {
-	Class int
-	Led   float64 // its mean share in the outputs for other classes' images with few pixels changed, if that is far; else 0
+// SuspectBatches is how many batches of so many images LedTo takes for so many classes.
+func SuspectBatches(classes, batch int) int {
+	return searched*len(rounds(classes, batch)) + classes
 }
 
-// FindSuspect looks for the sparse trigger of each class in turn on the model as it
-// is, and returns the first class whose share in the outputs it raises far, or where
-// there is none the first of all. It tells each batch. The model is left in training
-// mode; its weights and statistics stay.
-func FindSuspect(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, each func()) (Suspect, error) {
-	for _, class := range classes {
-		c.Class = class
-		share, err := ledTo(ctx, dev, m, c, src, each)
+// rounds are how many of so many classes are looked at together.
+func rounds(classes, batch int) []int {
+	var out []int
+	for together := max(1, batch/ownImages); classes > 0; classes -= together {
+		out = append(out, min(together, classes))
+	}
+	return out
+}
+
+// LedTo looks for the sparse triggers of these classes on the model as it is, several
+// classes' at once on parts of each batch, and returns how far each leads: its class's
+// mean share in the outputs for other classes' images. It tells each batch, whose images
+// are at most batch. The model is left in training mode; its weights and statistics stay.
+func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batch int, each func()) ([]float64, error) {
+	c.Restart, c.Steps = 0, 1
+	var shares []float64
+	for _, together := range rounds(len(classes), batch) {
+		of, err := ledToEach(ctx, dev, m, c, classes[len(shares):len(shares)+together], src, each)
 		if err != nil {
-			return Suspect{}, fmt.Errorf("look for what leads to class %d: %w", class, err)
+			return nil, fmt.Errorf("look for what leads to the classes: %w", err)
 		}
-		if share > far {
-			return Suspect{class, share}, nil
+		shares = append(shares, of...)
+	}
+	return shares, nil
+}
+
+// Suspicious is the place of the class that a backdoor leads to among those whose rows
+// of the head changed most, the most changed first: the one that few pixels lead to
+// furthest, or where that is not far (false) the first.
+func Suspicious(shares []float64) (place int, led bool) {
+	for i, share := range shares {
+		if share > far && (!led || share > shares[place]) {
+			place, led = i, true
 		}
 	}
-	return Suspect{Class: classes[0]}, nil
+	return place, led
 }
 
-// ledTo is the mean share of c's class in the outputs for other classes' images with
-// the sparse trigger that is found for it.
-func ledTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, src train.Source, each func()) (share float64, err error) {
+// ledToEach are the mean shares of classes in the outputs for other classes' images
+// with the sparse triggers that are found for them.
+func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, each func()) ([]float64, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
-	c.Restart = 0
-	var o *opponent
-	for i := range SuspectBatches {
+	o := newOpponent(c, m, keep)
+	for _, class := range classes {
+		o.triggers = append(o.triggers, trigger{kind: sparseTrigger, class: class})
+	}
+	sums, of := make([]float64, len(classes)), make([]float64, len(classes))
+	for i := range searched + len(classes) {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
-			if o == nil {
-				o = newOpponent(c, m, keep)
-				o.triggers = []trigger{{kind: sparseTrigger}}
-			}
 			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
 			o.restart(s, images.Shape())
 			return o.asItAnswers(s, func() {
-				pixels := o.pixels(s, images)
-				if o.Patch > 0 {
-					o.scan(s, pixels, labels, &o.triggers[0])
+				if pixels := o.pixels(s, images); i < searched {
+					o.follow(s, pixels, labels)
+				} else {
+					o.measure(s, pixels, labels, sums, of)
 				}
-				o.fit(s, pixels, labels, 0)
 			})
 		})
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		each()
 	}
-	var sum, of float64
-	for i := range src.Batches() {
-		err := dev.Do(ctx, func(s *torch.Scope) error {
-			if err := m.Train(false); err != nil {
-				return err
-			}
-			images, labels := src.Batch(s, 0, i)
-			s.NoGrad(func() {
-				led := o.led(s, o.pixels(s, images).Add(o.triggers[0].delta.In(s)), labels)
-				sum += led.Sum().Item()
-				of += labels.NeScalar(float64(c.Class)).To(led.DType()).Sum().Item()
-			})
-			if err := s.Err(); err != nil {
-				return err
-			}
-			return m.Train(true)
-		})
-		if err != nil {
-			return 0, err
-		}
+	for i := range sums {
+		sums[i] /= max(of[i], 1)
 	}
-	return sum / max(of, 1), nil
+	return sums, nil
+}
+
+// measure adds how far each trigger leads its part of a batch to its class, in sum and
+// of how many images.
+func (o *opponent) measure(s *torch.Scope, pixels, labels *torch.Tensor, sums, of []float64) {
+	s.NoGrad(func() {
+		logits := o.m.Forward(o.normalised(s, o.put(s, pixels)).ChannelsLast())
+		for i, t := range o.triggers {
+			from, count := o.part(i, labels.Len())
+			if count == 0 {
+				continue
+			}
+			own := labels.Narrow(0, from, count)
+			sums[i] += ledTo(logits.Narrow(0, from, count), own, t.class).Sum().Item()
+			of[i] += own.NeScalar(float64(t.class)).Sum().Item()
+		}
+	})
 }

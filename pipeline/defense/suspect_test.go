@@ -34,7 +34,7 @@ func (dark) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
 	return s.Full(0, torch.Float32, 32, 1, 6, 6), torch.From(s, of, 32)
 }
 
-func TestFindSuspect(t *testing.T) {
+func TestLedTo(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
 	defer keep.Close()
@@ -43,17 +43,28 @@ func TestFindSuspect(t *testing.T) {
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
 	for _, c := range []struct {
 		classes []int
-		want    int
-		far     bool
-		tried   int
-	}{{[]int{2, 1}, 1, true, 2}, {[]int{1, 2}, 1, true, 1}, {[]int{2}, 2, false, 1}} {
+		batch   int
+		told    int // batches
+	}{
+		{[]int{2, 1}, 32, searched + 2},
+		{[]int{1, 2}, 32, searched + 2},
+		{[]int{2, 0, 1}, 8, 3*searched + 3}, // one after the other
+		{[]int{2}, 32, searched + 1},
+	} {
 		batches := 0
-		found, err := FindSuspect(t.Context(), dev, m, counter, c.classes, dark{}, func() { batches++ })
+		shares, err := LedTo(t.Context(), dev, m, counter, c.classes, dark{}, c.batch, func() { batches++ })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found.Class != c.want || (found.Led > 0.9) != c.far || !c.far && found.Led != 0 || batches != SuspectBatches*c.tried {
-			t.Errorf("of %v: %+v after %d batches", c.classes, found, batches)
+		for i, class := range c.classes {
+			// Black images are of class 0 as they are.
+			if want := []bool{true, true, false}[class]; len(shares) != len(c.classes) || shares[i] > 0.9 != want || shares[i] < 0.1 == want {
+				t.Errorf("of %v: led %v", c.classes, shares)
+				break
+			}
+		}
+		if said := SuspectBatches(len(c.classes), c.batch); batches != c.told || said != batches {
+			t.Errorf("of %v: told %d batches, said %d, want %d", c.classes, batches, said, c.told)
 		}
 	}
 	testenv.Do(t, dev, func(s *torch.Scope) error {
@@ -62,4 +73,16 @@ func TestFindSuspect(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestSuspicious(t *testing.T) {
+	for _, c := range []struct {
+		shares []float64
+		place  int
+		led    bool
+	}{{[]float64{0.2}, 0, false}, {[]float64{0.1, 0.3}, 0, false}, {[]float64{0.1, 0.4, 0.4}, 1, true}, {[]float64{0.5, 0.6}, 1, true}} {
+		if place, led := Suspicious(c.shares); place != c.place || led != c.led {
+			t.Errorf("%v: %d, %v, want %d, %v", c.shares, place, led, c.place, c.led)
+		}
+	}
 }

@@ -16,8 +16,8 @@ import (
 	"ulrl/pipeline/fault"
 )
 
-// owner is who holds a run directory: the content of run.lock. Exclusive
-// creation of a file is the one lock that NFS, Lustre and local disks share.
+// owner is who holds a run directory: the content of run.lock. A name that is
+// given to one file alone is the one lock that NFS, Lustre and local disks share.
 type owner struct {
 	Host string `json:"host"`
 	PID  int    `json:"pid"`
@@ -81,12 +81,34 @@ func Held(dir string) bool {
 	return err != nil || !stale(holder, me)
 }
 
-// createLock fails with fs.ErrExist where the lock is held.
+// createLock fails with fs.ErrExist where the lock is held. The lock appears with its
+// content: a process that is killed at any moment leaves one that says whose it was,
+// or none.
 func createLock(path string, me owner) error {
 	data, err := json.Marshal(me)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
+	f, err := createTemp(path, 0o644)
+	if err != nil {
+		return dirError("write to", filepath.Dir(path), err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	if err := fill(f, append(data, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", path, cause(err))
+	}
+	err = os.Link(f.Name(), path)
+	switch {
+	case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist): // who holds the lock has cleared our file away
+		return fs.ErrExist
+	case err != nil: // this file system has no second names for files
+		return createInPlace(path, append(data, '\n'))
+	}
+	return nil
+}
+
+// createInPlace is createLock in two steps.
+func createInPlace(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return fs.ErrExist
@@ -94,12 +116,15 @@ func createLock(path string, me owner) error {
 	if err != nil {
 		return dirError("write to", filepath.Dir(path), err)
 	}
-	if err := fill(f, append(data, '\n')); err != nil {
+	if err := fill(f, data); err != nil {
 		_ = os.Remove(path)
 		return fmt.Errorf("write %s: %w", path, cause(err))
 	}
 	return nil
 }
+
+// takeover is what the name of a lock that guards a lock's taking over ends with.
+const takeover = ".takeover"
 
 // takeOver replaces a lock whose process is gone. The second lock makes it one
 // at a time: otherwise two could judge the same lock stale, and the slower
@@ -108,16 +133,24 @@ func takeOver(path string, me owner) error {
 	if holder, err := readLock(path); err == nil && !stale(holder, me) {
 		return inUse(path, holder)
 	}
-	guard := path + ".takeover"
-	f, err := os.OpenFile(guard, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	guard := path + takeover
+	err := createLock(guard, me)
+	if errors.Is(err, fs.ErrExist) {
+		if holder, readErr := readLock(guard); readErr == nil && stale(holder, me) {
+			if err := discard(guard, holder); err != nil {
+				return err
+			}
+			err = createLock(guard, me)
+		}
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return fault.Misuse("run directory %s is being taken over by another process; try again, or delete %s if no run is under way",
 			filepath.Dir(path), guard)
 	}
 	if err != nil {
-		return dirError("write to", filepath.Dir(path), err)
+		return err
 	}
-	defer func() { _ = errors.Join(f.Close(), os.Remove(guard)) }()
+	defer func() { _ = os.Remove(guard) }()
 
 	holder, err := readLock(path)
 	switch {
@@ -128,8 +161,8 @@ func takeOver(path string, me owner) error {
 	case !stale(holder, me):
 		return inUse(path, holder)
 	default:
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return dirError("write to", filepath.Dir(path), err)
+		if err := discard(path, holder); err != nil {
+			return err
 		}
 	}
 	err = createLock(path, me)
@@ -140,6 +173,24 @@ func takeOver(path string, me owner) error {
 		return fault.Misuse("run directory %s has just been taken by another process; choose another directory", filepath.Dir(path))
 	}
 	return err
+}
+
+// discard removes a lock that is still its gone holder's: what another process has
+// taken meanwhile is given back.
+func discard(path string, holder owner) error {
+	aside := fmt.Sprintf("%s%d-%08x%s", tempPrefix(FileLock), os.Getpid(), rand.Uint32(), tempSuffix)
+	aside = filepath.Join(filepath.Dir(path), aside)
+	if err := os.Rename(path, aside); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return dirError("write to", filepath.Dir(path), err)
+	}
+	if got, err := readLock(aside); err == nil && got.Token != holder.Token {
+		_ = os.Rename(aside, path)
+		return inUse(path, got)
+	}
+	_ = os.Remove(aside)
+	return nil
 }
 
 func inUse(path string, holder owner) error {
@@ -191,24 +242,43 @@ func stale(holder, me owner) bool {
 	return holder.Born != "" && born != "" && holder.Born != born
 }
 
-// awaitExit waits, for some seconds at most, for a holder that is being killed: one
-// with much memory takes a moment to be gone.
+// awaitExit waits, for some seconds at most, for a holder that was killed to be gone:
+// one with much memory takes a moment, as does one that finds no free core to end on.
 func awaitExit(path string, me owner) {
-	const exiting = 0x4 // PF_EXITING
 	for range 500 {
 		holder, err := readLock(path)
 		if err != nil || holder.Host != me.Host || holder.Space != me.Space {
 			return
 		}
 		fields := processFields(holder.PID)
-		if len(fields) == 0 {
-			return
-		}
-		if flags, err := strconv.ParseUint(fields[6], 10, 64); err != nil || flags&exiting == 0 || fields[0] == "Z" {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(holder.PID) + "/status")
+		if err != nil || len(fields) == 0 || fields[0] == "Z" || !ending(fields, string(status)) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// ending tells whether a process is at its end, by its fields of proc(5)'s stat, from
+// the third on, and its status: it leaves, or SIGKILL waits for it.
+func ending(fields []string, status string) bool {
+	const (
+		leaving = 0x4                        // PF_EXITING
+		sigkill = 1 << (syscall.SIGKILL - 1) // in masks
+	)
+	if flags, err := strconv.ParseUint(fields[6], 10, 64); err == nil && flags&leaving != 0 {
+		return true
+	}
+	for line := range strings.Lines(status) {
+		name, mask, _ := strings.Cut(line, ":")
+		if name != "SigPnd" && name != "ShdPnd" {
+			continue
+		}
+		if pending, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64); err == nil && pending&sigkill != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // processState reads a process's state letter and its start in clock ticks
@@ -228,8 +298,12 @@ func processFields(pid int) []string {
 	if err != nil {
 		return nil
 	}
-	// The second field is the name in brackets, which may hold anything.
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	return statFields(string(data))
+}
+
+// statFields skips the name in brackets, which may hold anything.
+func statFields(stat string) []string {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 {
 		return nil
 	}

@@ -29,6 +29,11 @@ func deadPID(t *testing.T) int {
 
 func putLock(t *testing.T, dir string, change func(*owner)) {
 	t.Helper()
+	putOwner(t, dir, FileLock, change)
+}
+
+func putOwner(t *testing.T, dir, name string, change func(*owner)) {
+	t.Helper()
 	o, err := newOwner()
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +43,7 @@ func putLock(t *testing.T, dir string, change func(*owner)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, dir, FileLock, string(data))
+	put(t, dir, name, string(data))
 }
 
 func TestLockHeldByThisProcess(t *testing.T) {
@@ -104,9 +109,79 @@ func TestLockUnreadable(t *testing.T) {
 	dir := t.TempDir()
 	dead := deadPID(t)
 	putLock(t, dir, func(o *owner) { o.PID = dead })
-	put(t, dir, FileLock+".takeover", "")
+	put(t, dir, FileLock+takeover, "")
 	if _, err := Create(dir, Options{}); !fault.IsMisuse(err) || !strings.Contains(err.Error(), "taken over") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A process can be killed at any moment of taking a directory.
+func TestLockAfterAKill(t *testing.T) {
+	dead := deadPID(t)
+	killed := func(dir, name string) { putOwner(t, dir, name, func(o *owner) { o.PID = dead }) }
+	for name, before := range map[string]func(dir string){
+		"while it wrote its lock": func(dir string) { put(t, dir, tempPrefix(FileLock)+"1-00000000"+tempSuffix, "{") },
+		"once it had the lock":    func(dir string) { killed(dir, FileLock) },
+		"while it took one over":  func(dir string) { killed(dir, FileLock); killed(dir, FileLock+takeover) },
+		"when it had taken it":    func(dir string) { killed(dir, FileLock+takeover); killed(dir, FileLock) },
+		"while it wrote that": func(dir string) {
+			killed(dir, FileLock)
+			put(t, dir, tempPrefix(FileLock+takeover)+"1-00000000"+tempSuffix, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			before(dir)
+			r, err := Create(dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			wantNames(t, dir, FileResult)
+		})
+	}
+}
+
+// Whoever sees a lock sees whose it is: one that is still being written would have to
+// be removed by hand, if its process were killed just then.
+func TestLockAppearsWhole(t *testing.T) {
+	dir := t.TempDir()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for range 300 {
+			unlock, err := LockDir(dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			unlock()
+		}
+	}()
+	for {
+		select {
+		case <-over:
+			return
+		default:
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, FileLock)); err == nil && !strings.HasSuffix(string(text), "}\n") {
+			t.Fatalf("the lock held %q", text)
+		}
+	}
+}
+
+func TestKilledProcesses(t *testing.T) {
+	stat := "8 (a) b) S 1 8 8 0 -1 %s 0 0 0 0 0 0 0 0 20 0 1 0 99 0 0"
+	for _, c := range []struct {
+		flags, pending string
+		want           bool
+	}{{"4194304", "0000000000000000", false}, {"4194308", "0000000000000000", true}, {"4194304", "0000000000000100", true}, {"4194304", "0000000000000a00", false}} {
+		status := "Name:\tb\nSigQ:\t0/1\nSigPnd:\t" + c.pending + "\nShdPnd:\t0000000000000000\n"
+		if got := ending(statFields(strings.Replace(stat, "%s", c.flags, 1)), status); got != c.want {
+			t.Errorf("flags %s, pending %s: %v", c.flags, c.pending, got)
+		}
 	}
 }
 

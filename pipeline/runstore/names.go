@@ -25,7 +25,7 @@ func isLeftoverTemp(name string) bool {
 	if !strings.HasSuffix(name, tempSuffix) {
 		return false
 	}
-	for _, file := range append(leftovers(), FileResult) {
+	for _, file := range append(leftovers(), FileResult, FileLock) {
 		if strings.HasPrefix(name, tempPrefix(file)) {
 			return true
 		}

@@ -37,6 +37,8 @@ type Result struct {
 	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
 	// or a few pixels have it; nil where it was not looked for.
 	SuspiciousClass *Class `json:"suspicious_class,omitempty"`
+	// Suspects are the classes among which that was looked for, by the head's scores.
+	Suspects []Class `json:"suspects,omitempty"`
 	// Layers is how the neurons of each scored layer were judged.
 	Layers []Layer `json:"layers"`
 
@@ -73,7 +75,8 @@ type Class struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
 	// Led is its mean share in the outputs for other classes' images with few pixels
-	// changed, where those chose or confirmed it; else 0.
+	// changed; 0 where that was not looked for, and of a SuspiciousClass where it is
+	// not far, so that the head's scores named it.
 	Led float64 `json:"led,omitempty"`
 }
 

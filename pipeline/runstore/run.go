@@ -233,7 +233,8 @@ func admit(dir string, force bool) error {
 	}
 	has := map[string]bool{}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), ".nfs") { // a deleted file that is still open somewhere
+		// .nfs is a deleted file that is still open somewhere.
+		if !strings.HasPrefix(entry.Name(), ".nfs") && !isLeftoverTemp(entry.Name()) {
 			has[entry.Name()] = true
 		}
 	}
