@@ -209,7 +209,7 @@ func crash(waited error, printed string) error {
 		case syscall.SIGKILL:
 			return errors.New("the worker was killed, by somebody or for lack of memory")
 		}
-		return fmt.Errorf("the worker crashed (%v): the model does what libtorch does not survive", status.Signal())
+		return fmt.Errorf("the worker crashed (%v): the model does what libtorch does not survive; %s", status.Signal(), afterACrash)
 	}
 	// Go's runtime ends so, with a first line that says why.
 	first, _, _ := strings.Cut(strings.TrimSpace(printed), "\n")
@@ -222,5 +222,9 @@ func crash(waited error, printed string) error {
 	case first == "":
 		return fmt.Errorf("the worker crashed: %w", exit)
 	}
-	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; --log-level debug tells more", first)
+	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; %s, and --log-level debug tells more", first, afterACrash)
 }
+
+// afterACrash is advice: libtorch 1.13 does not survive every batch of an odd size on
+// several threads (docs/compatibility.md).
+const afterACrash = "--set threads=1 or libtorch 2.x may do"
