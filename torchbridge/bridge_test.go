@@ -527,12 +527,42 @@ func TestClimbAndReturn(t *testing.T) {
 				t.Errorf("weight %d: %v, want %v", i, up[i], want)
 			}
 		}
-		opt.Return(s)
-		if back := Values[float64](m.Parameter(s, "weight").Detach()); !reflect.DeepEqual(back, []float64{3, -4}) {
-			t.Errorf("back at %v", back)
+		// A quarter of the way from (3, -4) to (7, 4), on top.
+		other, err := b.Finish(b.Part("Other").Parameter("weight", From(s, []float64{7, 4}, 1, 2)).
+			Define("def forward(self, x):\n    return torch.linear(x, self.weight)\n"))
+		must(t, err)
+		opt.Lean(s, other, 0.25)
+		leant := Values[float64](m.Parameter(s, "weight").Detach())
+		if math.Abs(leant[0]-up[0]-1) > 1e-12 || math.Abs(leant[1]-up[1]-2) > 1e-12 {
+			t.Errorf("from %v leant to %v", up, leant)
+		}
+		for range 2 { // climbed and leant, and leant alone
+			opt.Return(s)
+			if back := Values[float64](m.Parameter(s, "weight").Detach()); !reflect.DeepEqual(back, []float64{3, -4}) {
+				t.Errorf("back at %v", back)
+			}
+			opt.Lean(s, other, 0.5)
+			if half := Values[float64](m.Parameter(s, "weight").Detach()); !reflect.DeepEqual(half, []float64{5, 0}) {
+				t.Errorf("half way at %v", half)
+			}
 		}
 	})
 	err := open(t).Do(t.Context(), func(s *Scope) error {
+		m, err := small(s)
+		must(t, err)
+		must(t, m.RequireGrad(true))
+		opt, err := s.NewSGD(m, SGDOptions{LR: 1})
+		must(t, err)
+		b := NewBuilder(s)
+		other, err := b.Finish(b.Part("Another").Parameter("weight", From(s, []float64{1}, 1)).Define("def forward(self, x):\n    return x\n"))
+		must(t, err)
+		opt.Lean(s, other, 0.5)
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "of other shapes") {
+		t.Errorf("lean to another network: %v", err)
+	}
+	err = open(t).Do(t.Context(), func(s *Scope) error {
 		m, err := small(s)
 		must(t, err)
 		must(t, m.RequireGrad(true))

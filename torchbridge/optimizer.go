@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 )
 
@@ -88,8 +89,17 @@ func (o *Optimizer) Climb(s *Scope, rho float64) {
 	}
 }
 
-// Return takes the weights back to where they were before Climb, also after a
-// failure in s.
+// Lean moves every weight by a share of the way from where it was, before a Climb
+// as well, to the same weight of another module, until Return. Failures stick to s.
+func (o *Optimizer) Lean(s *Scope, to *Module, share float64) {
+	if s.err == nil {
+		s.check(C.tb_optimizer_lean(s.mode, o.h, to.h, C.double(share)))
+	}
+	runtime.KeepAlive(to)
+}
+
+// Return takes the weights back to where they were before Climb and Lean, also after
+// a failure in s.
 func (o *Optimizer) Return(s *Scope) {
 	s.check(C.tb_optimizer_return(s.mode, o.h))
 }

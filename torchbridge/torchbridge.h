@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /* Raised whenever a signature or the meaning of an argument changes. */
-#define TB_ABI_VERSION 6
+#define TB_ABI_VERSION 7
 
 typedef struct tb_status tb_status;
 typedef struct tb_tensor tb_tensor;
@@ -310,8 +310,11 @@ tb_status* tb_optimizer_scale_grad(tb_mode mode, tb_optimizer* opt,
                                    double factor);
 tb_status* tb_optimizer_step(tb_mode mode, tb_optimizer* opt);
 /* Moves every weight up the slope of the loss, each in proportion to its own size:
- * w + rho·w²·g / ‖ |w|·g ‖, the norm over all; and back to where it was. */
+ * w + rho·w²·g / ‖ |w|·g ‖, the norm over all; by a share of the way from where it
+ * was, before it climbed as well, to another module's; and back to where it was. */
 tb_status* tb_optimizer_climb(tb_mode mode, tb_optimizer* opt, double rho);
+tb_status* tb_optimizer_lean(tb_mode mode, tb_optimizer* opt,
+                             const tb_module* to, double share);
 tb_status* tb_optimizer_return(tb_mode mode, tb_optimizer* opt);
 /* What it remembers of its steps (momentum and the like), as bytes, and back
  * into an optimiser of the same kind over parameters of the same shapes. */

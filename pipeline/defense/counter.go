@@ -302,8 +302,8 @@ func (o *opponent) loss(logits, labels *torch.Tensor) *torch.Tensor {
 	return overOthers(logShare(logits, o.Class).Exp().Neg().AddScalar(1+1e-6).Log().Neg(), labels, o.Class)
 }
 
-// teacher is a copy of a model as it is, in evaluation mode.
-func teacher(m *torch.Module, keep *torch.Scope) (*torch.Module, error) {
+// asItIs is a copy of a model, in evaluation mode.
+func asItIs(m *torch.Module, keep *torch.Scope) (*torch.Module, error) {
 	t, err := m.CopyTo(keep)
 	if err != nil {
 		return nil, err

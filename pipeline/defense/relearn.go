@@ -83,14 +83,16 @@ type Remedy struct {
 // the labels, a Counter adds its loss, and with o.Rho each step descends by the
 // slope some way uphill: as FineTuneSAM does, but the way up is that of the step
 // before, which costs no second pass. Losses and BatchNorm statistics are then those
-// up there. With o.Stride all steps' slopes have one length.
+// up there. With o.Stride all steps' slopes have one length. With o.Lookback slopes are
+// taken on the way back to the model as it was, so that what lies between has no
+// backdoor either: a few poisoned samples find it there (arXiv 2410.09838).
 func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	l := lesson{Remedy: r, o: o}
 	err := dev.Do(ctx, func(*torch.Scope) (err error) {
-		if o.Distill > 0 {
-			if l.teacher, err = teacher(r.Model, keep); err != nil {
+		if o.Distill > 0 || o.Lookback > 0 {
+			if l.before, err = asItIs(r.Model, keep); err != nil {
 				return err
 			}
 		}
@@ -115,7 +117,7 @@ type lesson struct {
 	Remedy
 	o        config.Relearn
 	targets  []target
-	teacher  *torch.Module // nil: the labels alone teach
+	before   *torch.Module // the model as it was, where it is needed
 	opponent *opponent     // nil: none
 }
 
@@ -131,20 +133,23 @@ func (l lesson) step(s *torch.Scope, opt *torch.Optimizer, t *train.Tally, image
 		batch = s.Cat(0, images, triggered).ChannelsLast()
 	}
 	var wanted *torch.Tensor
-	if l.teacher != nil {
-		s.NoGrad(func() { wanted = l.teacher.Forward(images).LogSoftmax(1).Exp() })
+	if l.o.Distill > 0 {
+		s.NoGrad(func() { wanted = l.before.Forward(images).LogSoftmax(1).Exp() })
 	}
+	// Like the learning rate the ways up and back shrink, so that in the last epochs
+	// BatchNorm's statistics are nearly those of the weights that stay.
+	falling := train.Cosine(1, t.Epoch.Epoch-1, l.o.Epochs)
 	if l.o.Rho > 0 {
-		// The slopes are those of the step before; at first there are none. Like the
-		// learning rate the way up shrinks, so that in the last epochs BatchNorm's
-		// statistics are nearly those of the weights that stay.
-		opt.Climb(s, l.o.Rho*train.Cosine(1, t.Epoch.Epoch-1, l.o.Epochs))
+		opt.Climb(s, l.o.Rho*falling) // by the slopes of the step before; at first there are none
+	}
+	if l.o.Lookback > 0 {
+		opt.Lean(s, l.before, l.o.Lookback*falling)
 	}
 	opt.ZeroGrad(s)
 	all := l.Model.Forward(batch)
 	loss, cosine := l.loss(s, all, labels, wanted)
 	s.Backward(loss, opt)
-	if l.o.Rho > 0 {
+	if l.o.Rho > 0 || l.o.Lookback > 0 {
 		opt.Return(s)
 	}
 	if l.o.Stride > 0 {

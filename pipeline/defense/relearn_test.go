@@ -47,17 +47,17 @@ func (w matrix) climbed(g matrix, rho float64) matrix {
 }
 
 // Each step goes down by the slope that lies where the step before leads, rho
-// upwards and less each epoch, from where it was; with a stride its length is a share
-// of the weights'.
-func TestRelearningLooksUphill(t *testing.T) {
-	for _, stride := range []float64{0, 0.1} {
-		t.Run(fmt.Sprint(stride), func(t *testing.T) { relearnsUphill(t, stride) })
+// upwards, and a share of the way back to the start, both less each epoch, from where
+// it was; with a stride its length is a share of the weights'.
+func TestRelearningLooksElsewhere(t *testing.T) {
+	for _, o := range []config.Relearn{{Rho: 0.8}, {Rho: 0.8, Stride: 0.1}, {Lookback: 0.6}, {Rho: 0.8, Lookback: 0.6, Stride: 0.1}} {
+		o.Epochs, o.LR = 2, 0.5
+		t.Run(fmt.Sprint(o.Rho, o.Stride, o.Lookback), func(t *testing.T) { relearnsElsewhere(t, o) })
 	}
 }
 
-func relearnsUphill(t *testing.T, stride float64) {
-	start := matrix{1, -2, 3, 0.5}
-	o := config.Relearn{Epochs: 2, LR: 0.5, Rho: 0.8, Stride: stride}
+func relearnsElsewhere(t *testing.T, o config.Relearn) {
+	start, stride := matrix{1, -2, 3, 0.5}, o.Stride
 	length := func(g, w matrix) matrix {
 		if stride > 0 {
 			return matrix{}.plus(g, stride*w.length()/g.length())
@@ -66,7 +66,8 @@ func relearnsUphill(t *testing.T, stride float64) {
 	}
 	g := length(start.slope(), start)
 	second := start.plus(g, -0.5)
-	above := second.climbed(g, 0.4) // the way up and the learning rate are halved along a cosine
+	// The ways up and back and the learning rate are halved along a cosine.
+	above := second.climbed(g, o.Rho/2).plus(start.plus(second, -1), o.Lookback/2)
 	want := second.plus(length(above.slope(), second), -0.25)
 
 	_, dev := testenv.CPU(t)

@@ -38,6 +38,13 @@ std::vector<at::Tensor> gradients(const tb_optimizer* opt) {
   return out;
 }
 
+// leave notes where the weights are, before any moves, whatever happens then.
+void leave(tb_optimizer* opt) {
+  std::vector<at::Tensor> places;
+  for (const auto& p : opt->params) places.push_back(p.detach().clone());
+  opt->places = std::move(places);
+}
+
 // length is the L2 norm over all, on their device.
 at::Tensor length(const std::vector<at::Tensor>& all) {
   std::vector<at::Tensor> norms;
@@ -121,21 +128,34 @@ tb_status* tb_optimizer_climb(tb_mode mode, tb_optimizer* opt, double rho) {
   return guarded(without_grad(mode), [&] {
     if (!need(opt, "optimizer").places.empty())
       throw tb::ArgumentError("the weights are away already");
-    std::vector<at::Tensor> places, scaled, norms;
+    std::vector<at::Tensor> scaled, norms;
     for (const auto& p : opt->params) {
       const auto w = p.detach();
-      places.push_back(w.clone());
       const auto& g = p.grad();
       scaled.push_back(g.defined() ? w.abs() * g.detach() : at::zeros_like(w));
       norms.push_back(scaled.back().norm(2));
     }
     // A slope of 0 leaves them where they are.
     const auto factor = rho / at::stack(norms).norm(2).clamp_min(1e-12);
-    opt->places = std::move(places);  // before any weight moves, whatever happens then
+    leave(opt);
     for (size_t i = 0; i < opt->params.size(); ++i) {
       auto w = opt->params[i].detach();
       w.add_(w.abs() * scaled[i] * factor);
     }
+  });
+}
+
+tb_status* tb_optimizer_lean(tb_mode mode, tb_optimizer* opt, const tb_module* to, double share) {
+  return guarded(without_grad(mode), [&] {
+    const auto& params = need(opt, "optimizer").params;
+    std::vector<at::Tensor> ends;
+    for (auto p : need(to, "module").value.parameters()) ends.push_back(p.detach());
+    bool alike = ends.size() == params.size();
+    for (size_t i = 0; alike && i < ends.size(); ++i) alike = ends[i].sizes() == params[i].sizes();
+    if (!alike) throw tb::ArgumentError("the module's parameters are of other shapes");
+    if (opt->places.empty()) leave(opt);
+    for (size_t i = 0; i < ends.size(); ++i)
+      params[i].detach().add_((ends[i] - opt->places[i]) * share);
   });
 }
 
