@@ -66,7 +66,10 @@ func clockSet(ctx context.Context, l *lab) (string, error) {
 	said, bootErr := boot.CombinedOutput()
 	took := time.Since(began).Seconds()
 	text, err := os.ReadFile(filepath.Join(dir, "output"))
-	if err != nil {
+	switch {
+	case err != nil && bytes.Contains(said, []byte("set fp regs failed")):
+		return "", fmt.Errorf("%w: %s knows fewer registers than this machine has (AMX)", errUnsupported, kernel)
+	case err != nil:
 		return "", fmt.Errorf("%w: %s: %w: %s", errUnavailable, kernel, errors.Join(bootErr, err), said)
 	}
 	if code, err := os.ReadFile(filepath.Join(dir, "code")); err != nil || string(code) != "0\n" {

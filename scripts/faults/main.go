@@ -47,8 +47,12 @@ type fault struct {
 	try  func(ctx context.Context, l *lab) (how string, err error)
 }
 
-// errUnavailable is a fault that cannot be made here.
-var errUnavailable = errors.New("cannot be made here")
+// errUnavailable is a fault that cannot be made here, errUnsupported one that nothing
+// that could be installed would let be made.
+var (
+	errUnavailable = errors.New("cannot be made here")
+	errUnsupported = errors.New("this machine cannot make it")
+)
 
 func run(ctx context.Context, o options, out io.Writer) error {
 	l, err := newLab(ctx, o)
@@ -73,6 +77,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			if os.Getenv("ULRL_TEST_NO_SKIP") != "" { // as the tests: CI is to try everything
 				failed = append(failed, fmt.Errorf("%s: %w", f.name, err))
 			}
+		case errors.Is(err, errUnsupported):
+			how = err.Error()
 		case err != nil:
 			how = "FAILED: " + err.Error()
 			failed = append(failed, fmt.Errorf("%s: %w", f.name, err))
