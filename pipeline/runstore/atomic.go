@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"ulrl/pipeline/fault"
 )
 
@@ -64,6 +66,20 @@ func writeAtomic(path string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	return syncDir(filepath.Dir(target))
+}
+
+// moveNew renames a file to a name that is free: fs.ErrExist where it is not. On a file
+// system that can do neither of the two ways its error is that of the second.
+func moveNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Link(from, to); err != nil { // what NFS has
+		return err
+	}
+	_ = os.Remove(from)
+	return nil
 }
 
 // fill writes, syncs and closes f. NFS reports a full disk only at sync or close.

@@ -57,7 +57,14 @@ func lock(dir string) (owner, error) {
 		awaitExit(path, me)
 		err = takeOver(path, me)
 	}
-	return me, err
+	if err != nil {
+		return owner{}, err
+	}
+	// Of a process that was killed between the two locks.
+	if holder, readErr := readLock(path + takeover); readErr == nil && stale(holder, me) {
+		_ = discard(path+takeover, holder)
+	}
+	return me, nil
 }
 
 // LockDir takes a directory, which need not be a run's, for this process, until
@@ -97,12 +104,20 @@ func createLock(path string, me owner) error {
 	if err := fill(f, append(data, '\n')); err != nil {
 		return fmt.Errorf("write %s: %w", path, cause(err))
 	}
-	err = os.Link(f.Name(), path)
+	err = moveNew(f.Name(), path)
 	switch {
-	case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist): // who holds the lock has cleared our file away
+	case errors.Is(err, fs.ErrExist):
+		// NFS says so of what it has done, too, where its answer was lost.
+		if holder, readErr := readLock(path); readErr == nil && holder.Token == me.Token {
+			return nil
+		}
 		return fs.ErrExist
-	case err != nil: // this file system has no second names for files
-		return createInPlace(path, append(data, '\n'))
+	case errors.Is(err, fs.ErrNotExist): // who holds the lock has cleared our file away
+		return fs.ErrExist
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.EINVAL):
+		return createInPlace(path, append(data, '\n')) // this file system cannot
+	case err != nil:
+		return fmt.Errorf("write %s: %w", path, cause(err))
 	}
 	return nil
 }
@@ -150,14 +165,13 @@ func takeOver(path string, me owner) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(guard) }()
+	defer func() { _ = release(guard, me) }()
 
 	holder, err := readLock(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // released meanwhile
 	case err != nil:
-		return fault.Misuse("run directory %s is locked by %s, which does not say by whom; delete it if no run is under way",
-			filepath.Dir(path), path)
+		return unnamed(path)
 	case !stale(holder, me):
 		return inUse(path, holder)
 	default:
@@ -185,12 +199,22 @@ func discard(path string, holder owner) error {
 	} else if err != nil {
 		return dirError("write to", filepath.Dir(path), err)
 	}
-	if got, err := readLock(aside); err == nil && got.Token != holder.Token {
-		_ = os.Rename(aside, path)
-		return inUse(path, got)
+	got, err := readLock(aside)
+	if err == nil && got.Token == holder.Token {
+		_ = os.Remove(aside)
+		return nil
 	}
-	_ = os.Remove(aside)
-	return nil
+	_ = moveNew(aside, path)
+	if err != nil {
+		return unnamed(path)
+	}
+	return inUse(path, got)
+}
+
+// unnamed is a lock that cannot be judged.
+func unnamed(path string) error {
+	return fault.Misuse("run directory %s is locked by %s, which does not say by whom; delete it if no run is under way",
+		filepath.Dir(path), path)
 }
 
 func inUse(path string, holder owner) error {
@@ -213,9 +237,11 @@ func readLock(path string) (owner, error) {
 	return o, nil
 }
 
-// unlock removes dir's lock if it is still mine.
-func unlock(dir string, mine owner) error {
-	path := filepath.Join(dir, FileLock)
+// unlock gives a directory back.
+func unlock(dir string, mine owner) error { return release(filepath.Join(dir, FileLock), mine) }
+
+// release removes a lock if it is still mine.
+func release(path string, mine owner) error {
 	holder, err := readLock(path)
 	if err != nil || holder.Token != mine.Token {
 		return nil // somebody cleared it away: not ours to touch

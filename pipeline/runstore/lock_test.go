@@ -124,6 +124,7 @@ func TestLockAfterAKill(t *testing.T) {
 		"once it had the lock":    func(dir string) { killed(dir, FileLock) },
 		"while it took one over":  func(dir string) { killed(dir, FileLock); killed(dir, FileLock+takeover) },
 		"when it had taken it":    func(dir string) { killed(dir, FileLock+takeover); killed(dir, FileLock) },
+		"between the two":         func(dir string) { killed(dir, FileLock+takeover) },
 		"while it wrote that": func(dir string) {
 			killed(dir, FileLock)
 			put(t, dir, tempPrefix(FileLock+takeover)+"1-00000000"+tempSuffix, "")

@@ -241,7 +241,7 @@ func admit(dir string, force bool) error {
 	if len(has) == 0 {
 		return nil
 	}
-	ours := has[FileEvents] || has[FileLock]
+	ours := has[FileEvents] || has[FileLock] || has[FileLock+takeover]
 	if has[FileResult] {
 		result, err := ReadResult(dir)
 		switch {

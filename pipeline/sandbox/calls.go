@@ -57,6 +57,9 @@ func conditional() []seccomp.NameWithConditions {
 		return seccomp.NameWithConditions{Name: name, Conditions: conditions}
 	}
 	return []seccomp.NameWithConditions{
+		// A second name beside the first, where a file system cannot rename without replacing:
+		// Landlock denies it in any other folder.
+		on("linkat", equal(4, 0)),
 		on("clone", seccomp.Condition{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}),
 		on("tgkill", equal(0, os.Getpid())), // Go interrupts its own threads so
 		on("kill", equal(1, 0)),             // is a process there?

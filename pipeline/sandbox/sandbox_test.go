@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -48,6 +49,18 @@ func deeds() []deed {
 			path := filepath.Join(dir, "out", "a")
 			return errors.Join(os.WriteFile(path, []byte("x"), 0o644), os.Rename(path, path+"b"), os.Mkdir(path, 0o755), os.Remove(path), os.Remove(path+"b"))
 		}, nil},
+		{"give a file a free name", func(dir string) error { // locks need it
+			path := filepath.Join(dir, "out", "a")
+			taken := func(err error) error {
+				if errors.Is(err, fs.ErrExist) {
+					return nil
+				}
+				return fmt.Errorf("a name that is taken: %w", err)
+			}
+			return errors.Join(os.WriteFile(path, []byte("x"), 0o644), os.Link(path, path+"b"), taken(os.Link(path, path+"b")),
+				unix.Renameat2(unix.AT_FDCWD, path, unix.AT_FDCWD, path+"c", unix.RENAME_NOREPLACE),
+				taken(unix.Renameat2(unix.AT_FDCWD, path+"b", unix.AT_FDCWD, path+"c", unix.RENAME_NOREPLACE)))
+		}, nil},
 		{"read where it may", func(dir string) error { return open(dir, "in", "file") }, nil},
 		{"start threads and compute", func(string) error {
 			done := make(chan []byte)
@@ -78,6 +91,12 @@ func deeds() []deed {
 			path := filepath.Join(dir, "out", "x")
 			return errors.Join(os.WriteFile(path, nil, 0o644), os.Rename(path, filepath.Join(dir, "x")))
 		}, fs.ErrPermission},
+		{"give a file elsewhere a name here", func(dir string) error {
+			return os.Link(filepath.Join(dir, "secret"), filepath.Join(dir, "out", "s"))
+		}, syscall.EXDEV},
+		{"give a file that it may read a name here", func(dir string) error {
+			return os.Link(filepath.Join(dir, "in", "file"), filepath.Join(dir, "out", "s"))
+		}, syscall.EXDEV},
 		{"make a link", func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "out", "l")) }, fs.ErrPermission},
 		{"make a pipe", func(dir string) error { return unix.Mkfifo(filepath.Join(dir, "out", "p"), 0o600) }, fs.ErrPermission},
 		{"set the mode of a program", func(dir string) error { return os.Chmod(filepath.Join(dir, "secret"), 0o4755) }, fs.ErrPermission}, // Landlock says nothing of it
