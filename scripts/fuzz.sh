@@ -5,18 +5,19 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export FUZZTIME=${FUZZTIME:-1m}
+LOGS=$(mktemp -d)
+export LOGS
+trap 'rm -rf "$LOGS"' EXIT
 
 # fuzz PACKAGE TARGET
 fuzz() {
-  local log
-  log=$(mktemp)
+  local log="$LOGS/$2" elapsed
   if ! go test "$1" -run '^$' -fuzz "^$2\$" -fuzztime "$FUZZTIME" -parallel 1 >"$log" 2>&1; then
     cat "$log"
-    rm "$log"
     return 255 # xargs starts no more
   fi
-  echo "$1 $2 for $FUZZTIME: $(grep '^fuzz: elapsed' "$log" | tail -n 1)"
-  rm "$log"
+  elapsed=$(grep '^fuzz: elapsed' "$log" | tail -n 1) || { echo "$1 $2 was not fuzzed"; return 255; }
+  echo "$1 $2 for $FUZZTIME: $elapsed"
 }
 export -f fuzz
 

@@ -243,6 +243,9 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, which []int
 			parts = append(parts, clamped(pixels.Narrow(0, from, count).Add(leaf)))
 		}
 	}
+	if len(parts) == 0 {
+		return
+	}
 	logits := o.m.Forward(o.normalised(s, s.Cat(0, parts...)).ChannelsLast())
 	goal, at := s.Full(0, torch.Float32), 0
 	for _, i := range moved {

@@ -32,11 +32,22 @@ const (
 	// ownImages is how many images of each of these batches a class has to itself at least,
 	// where a batch has as many.
 	ownImages = 8
+	// measuredImages is on how many images, at least, it is measured how far a class is led to.
+	measuredImages = 96
 )
 
 // SuspectBatches is how many batches of so many images LedTo takes for so many classes.
 func SuspectBatches(classes, batch int) int {
-	return searched*len(rounds(classes, batch)) + classes
+	all := 0
+	for _, together := range rounds(classes, batch) {
+		all += searched + measured(together, batch)
+	}
+	return all
+}
+
+// measured is on how many batches so many classes are, that are looked at together.
+func measured(together, batch int) int {
+	return max(together, (measuredImages*together+batch-1)/batch)
 }
 
 // rounds are how many of so many classes are looked at together.
@@ -56,7 +67,7 @@ func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, c
 	c.Restart, c.Steps = 0, 1
 	var shares []float64
 	for _, together := range rounds(len(classes), batch) {
-		of, err := ledToEach(ctx, dev, m, c, classes[len(shares):len(shares)+together], src, each)
+		of, err := ledToEach(ctx, dev, m, c, classes[len(shares):len(shares)+together], src, measured(together, batch), each)
 		if err != nil {
 			return nil, fmt.Errorf("look for what leads to the classes: %w", err)
 		}
@@ -78,8 +89,8 @@ func Suspicious(shares []float64) (place int, led bool) {
 }
 
 // ledToEach are the mean shares of classes in the outputs for other classes' images
-// with the sparse triggers that are found for them.
-func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, each func()) ([]float64, error) {
+// with the sparse triggers that are found for them, over so many batches.
+func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batches int, each func()) ([]float64, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	o := newOpponent(c, m, keep)
@@ -87,7 +98,7 @@ func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counte
 		o.triggers = append(o.triggers, trigger{kind: sparseTrigger, class: class})
 	}
 	sums, of := make([]float64, len(classes)), make([]float64, len(classes))
-	for i := range searched + len(classes) {
+	for i := range searched + batches {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
 			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
 			o.restart(s, images.Shape())
@@ -117,7 +128,7 @@ func (o *opponent) measure(s *torch.Scope, pixels, labels *torch.Tensor, sums, o
 		logits := o.m.Forward(o.normalised(s, o.put(s, pixels)).ChannelsLast())
 		for i, t := range o.triggers {
 			from, count := o.part(i, labels.Len())
-			if count == 0 {
+			if count == 0 || s.Err() != nil {
 				continue
 			}
 			own := labels.Narrow(0, from, count)

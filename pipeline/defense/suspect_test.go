@@ -46,10 +46,11 @@ func TestLedTo(t *testing.T) {
 		batch   int
 		told    int // batches
 	}{
-		{[]int{2, 1}, 32, searched + 2},
-		{[]int{1, 2}, 32, searched + 2},
-		{[]int{2, 0, 1}, 8, 3*searched + 3}, // one after the other
-		{[]int{2}, 32, searched + 1},
+		{[]int{2, 1}, 32, searched + 6}, // of each of which a class has 16 images
+		{[]int{1, 2}, 32, searched + 6},
+		{[]int{2, 0, 1}, 8, 3 * (searched + 12)}, // one after the other
+		{[]int{2}, 32, searched + 3},
+		{[]int{2, 1}, 192, searched + 2},
 	} {
 		batches := 0
 		shares, err := LedTo(t.Context(), dev, m, counter, c.classes, dark{}, c.batch, func() { batches++ })

@@ -221,10 +221,12 @@ func crash(waited error, printed string) error {
 		return errors.New("the worker may start no more threads or take no more memory: raise the limits (ulimit -a), or lower threads")
 	case first == "":
 		return fmt.Errorf("the worker crashed: %w", exit)
+	case strings.HasPrefix(first, "SIG"), strings.Contains(first, "unexpected signal"), strings.Contains(printed, "signal arrived during cgo"):
+		return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive; %s", first, afterACrash)
 	}
-	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; %s, and --log-level debug tells more", first, afterACrash)
+	return fmt.Errorf("the worker crashed (%s): this is a fault of ulrl's; --log-level debug tells more", first)
 }
 
 // afterACrash is advice: libtorch 1.13 does not survive every batch of an odd size on
 // several threads (docs/compatibility.md).
-const afterACrash = "--set threads=1 or libtorch 2.x may do"
+const afterACrash = "--set threads=1 or libtorch 2.x may help (docs/compatibility.md)"

@@ -149,7 +149,9 @@ tb_status* tb_optimizer_lean(tb_mode mode, tb_optimizer* opt, const tb_module* t
   return guarded(without_grad(mode), [&] {
     const auto& params = need(opt, "optimizer").params;
     std::vector<at::Tensor> ends;
-    for (auto p : need(to, "module").value.parameters()) ends.push_back(p.detach());
+    for (auto p : need(to, "module").value.parameters()) {
+      if (p.is_floating_point()) ends.push_back(p.detach()); // no others have slopes
+    }
     bool alike = ends.size() == params.size();
     for (size_t i = 0; alike && i < ends.size(); ++i) alike = ends[i].sizes() == params[i].sizes();
     if (!alike) throw tb::ArgumentError("the module's parameters are of other shapes");
