@@ -51,8 +51,7 @@ test: build ## every test
 	-@scripts/test-needs.sh
 	$(BUILD)/torchbridge_test
 	scripts/libtorch_test.sh
-	@# -p 1: two packages' tests with as many threads as cores each take four times as long as one after the other.
-	LD_LIBRARY_PATH=$(abspath $(BUILD)) $(GO) test -p 1 -count=1 -timeout 15m $(PACKAGES)
+	LD_LIBRARY_PATH=$(abspath $(BUILD)) $(GO) test -count=1 -timeout 15m $(PACKAGES)
 
 race: build ## the Go tests under the race detector and cgo's strict pointer checks
 	GOEXPERIMENT=cgocheck2 $(GO) test -race -count=1 -timeout 30m ./torchbridge ./pipeline/runstore ./pipeline/dataset ./cmd/ulrl

@@ -29,7 +29,7 @@ func TestEveryAttackInMiniature(t *testing.T) {
 		sets []string
 	}{
 		{"badnets", nil},
-		{"blended", []string{"attack.blended.alpha=0.3"}},
+		{"blended", []string{"attack.blended.alpha=0.3", "attack.train.epochs=16"}},
 		{"blind", []string{"attack.train.epochs=24"}},
 		{"sig", []string{"attack.sig.frequency=2"}},
 		{"ftrojan", []string{"attack.ftrojan.magnitude=200", "attack.train.epochs=16", "attack.poison_rate=0.2"}},

@@ -49,7 +49,7 @@ func (f *fixture) config(sets ...string) *config.Config {
 	text := fmt.Sprintf(`
 name: small
 device: cpu
-threads: 2
+threads: 1
 output: %[1]s/run
 data: {name: custom, kind: folder, dir: %[1]s/data, classes: 3, mean: [0.4], std: [0.2]}
 clean: {count: 60}

@@ -96,7 +96,7 @@ func TestTheSeedDecidesEverything(t *testing.T) {
 	f.attack()
 	cleaned := func(out string, sets ...string) []byte {
 		t.Helper()
-		c := f.config(append(sets, "output="+f.path(out))...)
+		c := f.config(append(sets, "threads=2", "output="+f.path(out))...)
 		if _, err := Run(context.Background(), c, f.env, RunOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -37,12 +37,14 @@ inline tb_mode without_grad(tb_mode mode) { return {mode.threads, 0, mode.precis
 // The whole process's, so each call says what it wants.
 void allow_tf32(bool on);
 
+// For this thread's operations, and for the process's BLAS.
+void use_threads(int32_t n);
+
 // Sets what libtorch keeps per thread for the length of one call.
 class ModeGuard {
  public:
   explicit ModeGuard(tb_mode mode) : grad_(mode.grad != 0) {
-    if (mode.threads > 0 && at::get_num_threads() != mode.threads)
-      at::set_num_threads(mode.threads);
+    if (mode.threads > 0 && at::get_num_threads() != mode.threads) use_threads(mode.threads);
     if (mode.precision < 0 || mode.precision >= TB_PRECISION_COUNT)
       throw ArgumentError("no such precision: " + std::to_string(mode.precision));
     allow_tf32(mode.precision == TB_PRECISION_TF32);

@@ -11,6 +11,9 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
+// Where OpenBLAS is not the BLAS, there is none.
+extern "C" void openblas_set_num_threads(int) __attribute__((weak));
+
 namespace tb {
 
 c10::Device device_of(const char* name) {
@@ -19,6 +22,12 @@ c10::Device device_of(const char* name) {
   } catch (const c10::Error&) {
     throw ArgumentError("no such device: " + std::string(name));
   }
+}
+
+void use_threads(int32_t n) {
+  at::set_num_threads(n);
+  // libtorch tells MKL, but not OpenBLAS, which took as many as there are cores.
+  if (openblas_set_num_threads != nullptr) openblas_set_num_threads(n);
 }
 
 void allow_tf32(bool on) {

@@ -9,6 +9,8 @@
 
 #include "torchbridge.h"
 
+extern "C" int openblas_get_num_threads(void) __attribute__((weak)); // if that is the BLAS
+
 namespace {
 
 int failures = 0;
@@ -196,6 +198,8 @@ void test_threads_travel_with_the_call() {
   int32_t n = 0;
   CHECK(ok(tb_threads(tb_mode{1, 0, TB_PRECISION_FULL}, &n)) && n == 1);
   CHECK(ok(tb_threads(tb_mode{2, 0, TB_PRECISION_FULL}, &n)) && n == 2);
+  CHECK(ok(tb_threads(tb_mode{1, 0, TB_PRECISION_FULL}, &n)) && n == 1);
+  CHECK(openblas_get_num_threads == nullptr || openblas_get_num_threads() == 1);
 }
 
 }  // namespace
