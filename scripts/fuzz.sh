@@ -11,12 +11,17 @@ trap 'rm -rf "$LOGS"' EXIT
 
 # fuzz PACKAGE TARGET
 fuzz() {
-  local log="$LOGS/$2" elapsed
+  local log elapsed
+  log=$(mktemp -p "$LOGS")
   if ! go test "$1" -run '^$' -fuzz "^$2\$" -fuzztime "$FUZZTIME" -parallel 1 >"$log" 2>&1; then
     cat "$log"
     return 255 # xargs starts no more
   fi
-  elapsed=$(grep '^fuzz: elapsed' "$log" | tail -n 1) || { echo "$1 $2 was not fuzzed"; return 255; }
+  elapsed=$(grep '^fuzz: elapsed' "$log" | tail -n 1)
+  if [[ -z $elapsed ]]; then
+    echo "$1 $2 was not fuzzed"
+    return 255
+  fi
   echo "$1 $2 for $FUZZTIME: $elapsed"
 }
 export -f fuzz

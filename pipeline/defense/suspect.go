@@ -32,7 +32,7 @@ const (
 	// ownImages is how many images of each of these batches a class has to itself at least,
 	// where a batch has as many.
 	ownImages = 8
-	// measuredImages is on how many images, at least, it is measured how far a class is led to.
+	// measuredImages is on about how many images, at least, it is measured how far a class is led to.
 	measuredImages = 96
 )
 

@@ -324,7 +324,7 @@ func TestFetchErrors(t *testing.T) {
 		{"not there", func(s *server, _ *Set) { clear(s.files) }, Options{}, true, []string{"/cifar.tar.gz: it answers 404 Not Found", "--from"}, nil},
 		{"out of order", func(s *server, _ *Set) { s.status = 503 }, Options{Tries: 3}, false, []string{"it answers 503", "try again later"}, nil},
 		{"nobody there", func(s *server, _ *Set) { s.Close() }, Options{}, false, []string{"connection refused", "--from"}, nil},
-		{"stalls", func(s *server, _ *Set) { s.stall = true }, Options{Tries: 1, Stall: 50 * time.Millisecond}, false, []string{"nothing came for 50ms"}, []string{"cifar.tar.gz.part"}},
+		{"stalls", func(s *server, _ *Set) { s.stall = true }, Options{Tries: 1, Stall: 500 * time.Millisecond}, false, []string{"nothing came for 500ms"}, []string{"cifar.tar.gz.part"}},
 		{"another file", func(s *server, _ *Set) { s.files["cifar.tar.gz"] = archive[1:] }, Options{}, true, []string{"cifar.tar.gz.part is not what is published: its sha256 is", "fetch it again"}, nil},
 		{"no URL", func(_ *server, set *Set) { set.Base = "gopher://x" }, Options{}, false, []string{"unsupported protocol"}, nil},
 		{"too large", func(s *server, set *Set) {

@@ -247,7 +247,7 @@ func TestKilled(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "run")
 	seen := 0
-	for round := range 12 {
+	for round := 0; round < 12 || seen == 0 && round < 60; round++ {
 		var stderr bytes.Buffer
 		child := exec.Command(self)
 		child.Env = append(os.Environ(), killDir+"="+dir)

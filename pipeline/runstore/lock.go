@@ -106,13 +106,11 @@ func createLock(path string, me owner) error {
 	}
 	err = moveNew(f.Name(), path)
 	switch {
-	case errors.Is(err, fs.ErrExist):
+	case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist): // who holds the lock has cleared our file away
 		// NFS says so of what it has done, too, where its answer was lost.
 		if holder, readErr := readLock(path); readErr == nil && holder.Token == me.Token {
 			return nil
 		}
-		return fs.ErrExist
-	case errors.Is(err, fs.ErrNotExist): // who holds the lock has cleared our file away
 		return fs.ErrExist
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.EINVAL):
 		return createInPlace(path, append(data, '\n')) // this file system cannot
@@ -204,7 +202,9 @@ func discard(path string, holder owner) error {
 		_ = os.Remove(aside)
 		return nil
 	}
-	_ = moveNew(aside, path)
+	if moveErr := moveNew(aside, path); moveErr != nil && !errors.Is(moveErr, fs.ErrExist) {
+		_ = os.Rename(aside, path) // this file system cannot
+	}
 	if err != nil {
 		return unnamed(path)
 	}

@@ -106,7 +106,7 @@ func (r Rights) limit() error {
 
 const (
 	readable = ll.AccessFSReadFile | ll.AccessFSReadDir
-	// No links, sockets, pipes or devices are made.
+	// No symbolic links, sockets, pipes or devices are made.
 	writable = readable | ll.AccessFSWriteFile | ll.AccessFSTruncate |
 		ll.AccessFSMakeReg | ll.AccessFSMakeDir | ll.AccessFSRemoveFile | ll.AccessFSRemoveDir
 	usable = ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSIoctlDev // of a device

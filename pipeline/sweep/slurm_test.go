@@ -66,7 +66,7 @@ func (s *site) states(p *Plan) []State {
 
 func (s *site) until(what string, so func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+	for end := time.Now().Add(150 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
 		if so() {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -214,17 +215,20 @@ func crash(waited error, printed string) error {
 	// Go's runtime ends so, with a first line that says why.
 	first, _, _ := strings.Cut(strings.TrimSpace(printed), "\n")
 	first = plain(first, maxNote)
+	says := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(s string) bool { return strings.Contains(strings.ToLower(printed), s) })
+	}
 	switch {
-	case strings.Contains(printed, "out of memory"), strings.Contains(printed, "cannot allocate memory"), strings.Contains(printed, "bad_alloc"):
+	case says("out of memory", "cannot allocate memory", "bad_alloc", "too many memory regions"):
 		return errors.New("the worker ran out of memory: lower the batch sizes, or use a machine with more")
-	case strings.Contains(printed, "pthread_create failed"):
+	case says("pthread_create failed", "thread creation failed"):
 		return errors.New("the worker may start no more threads or take no more memory: raise the limits (ulimit -a), or lower threads")
 	case first == "":
 		return fmt.Errorf("the worker crashed: %w", exit)
-	case strings.HasPrefix(first, "SIG"), strings.Contains(first, "unexpected signal"), strings.Contains(printed, "signal arrived during cgo"):
-		return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive; %s", first, afterACrash)
+	case strings.HasPrefix(first, "panic:"):
+		return fmt.Errorf("the worker crashed (%s): this is a fault of ulrl's; --log-level debug tells more", first)
 	}
-	return fmt.Errorf("the worker crashed (%s): this is a fault of ulrl's; --log-level debug tells more", first)
+	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; %s, and --log-level debug tells more", first, afterACrash)
 }
 
 // afterACrash is advice: libtorch 1.13 does not survive every batch of an odd size on

@@ -83,6 +83,12 @@ func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Si
 	case "threads":
 		fmt.Fprintln(os.Stderr, "runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort")
 		os.Exit(2)
+	case "team":
+		fmt.Fprintln(os.Stderr, "\nlibgomp: Thread creation failed: Resource temporarily unavailable")
+		os.Exit(1)
+	case "segfault":
+		fmt.Fprintln(os.Stderr, "SIGSEGV: segmentation violation\nPC=0x0 m=0 sigcode=1 addr=0x0\nsignal arrived during cgo execution")
+		os.Exit(2)
 	case "limit":
 		fmt.Fprintln(os.Stderr, "fatal error: runtime: cannot allocate memory")
 		os.Exit(2)
@@ -188,6 +194,8 @@ func TestHowAWorkerEnds(t *testing.T) {
 		{"memory", Worker{}, "ran out of memory", false},
 		{"limit", Worker{}, "ran out of memory", false},
 		{"threads", Worker{}, "no more threads", false},
+		{"team", Worker{}, "no more threads", false},
+		{"segfault", Worker{}, "threads=1 or libtorch 2.x may help", false},
 		{"panic", Worker{}, "crashed (panic: runtime error: invalid memory address", false},
 	} {
 		t.Run(c.job, func(t *testing.T) {

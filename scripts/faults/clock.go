@@ -68,7 +68,7 @@ func clockSet(ctx context.Context, l *lab) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "output"))
 	switch {
 	case err != nil && bytes.Contains(said, []byte("set fp regs failed")):
-		return "", fmt.Errorf("%w: %s knows fewer registers than this machine has (AMX)", errUnsupported, kernel)
+		return "", fmt.Errorf("%w: %s knows fewer registers than this machine has (such as AMX's)", errUnsupported, kernel)
 	case err != nil:
 		return "", fmt.Errorf("%w: %s: %w: %s", errUnavailable, kernel, errors.Join(bootErr, err), said)
 	}

@@ -44,7 +44,7 @@ void use_threads(int32_t n);
 class ModeGuard {
  public:
   explicit ModeGuard(tb_mode mode) : grad_(mode.grad != 0) {
-    if (mode.threads > 0 && at::get_num_threads() != mode.threads) use_threads(mode.threads);
+    if (mode.threads > 0) use_threads(mode.threads);
     if (mode.precision < 0 || mode.precision >= TB_PRECISION_COUNT)
       throw ArgumentError("no such precision: " + std::to_string(mode.precision));
     allow_tf32(mode.precision == TB_PRECISION_TF32);

@@ -25,9 +25,9 @@ c10::Device device_of(const char* name) {
 }
 
 void use_threads(int32_t n) {
-  at::set_num_threads(n);
-  // libtorch tells MKL, but not OpenBLAS, which took as many as there are cores.
-  if (openblas_set_num_threads != nullptr) openblas_set_num_threads(n);
+  static std::atomic<int32_t> blas{0}; // libtorch tells MKL, but not OpenBLAS, which took as many as there are cores
+  if (at::get_num_threads() != n) at::set_num_threads(n);
+  if (openblas_set_num_threads != nullptr && blas.exchange(n) != n) openblas_set_num_threads(n);
 }
 
 void allow_tf32(bool on) {
