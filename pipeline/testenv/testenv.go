@@ -65,8 +65,8 @@ func Root(t testing.TB) string {
 	}
 }
 
-// CPU opens the CPU with one thread, which does small work fastest, and checks at the test's end that no
-// handle of the bridge is left.
+// CPU opens the CPU with one thread, since packages are tested side by side, and
+// checks at the test's end that no handle of the bridge is left.
 func CPU(t testing.TB) (*torch.Library, *torch.Device) {
 	t.Helper()
 	lib, err := torch.Open(func(what string) { t.Error("leak:", what) })
