@@ -93,6 +93,7 @@ func TestRanges(t *testing.T) {
 		{"relearn.counter.suspects", "1 1000", "0 1001", "a whole number from 1 to 1000"},
 		{"relearn.stride", "0 1", "-0.1 1.1", "a number from 0 to 1"},
 		{"relearn.lookback", "0 0.9", "-0.1 1", momentum},
+		{"relearn.back", "0 0.9", "-0.1 1", momentum},
 		{"relearn.rho", "0 100", "-0.1 100.1", "a number from 0 to 100"},
 		{"unlearn.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"relearn.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},

@@ -20,7 +20,7 @@ func TestPublishedProfile(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := c.Relearn
-		if r.Epochs != 20 || r.LR != 0.005 || r.Alpha != 0.7 || !r.Reinitialise || r.Distill != 0 || r.Rho != 0 || r.Stride != 0 || r.Lookback != 0 || r.Counter.Weight != 0 {
+		if r.Epochs != 20 || r.LR != 0.005 || r.Alpha != 0.7 || !r.Reinitialise || r.Distill != 0 || r.Rho != 0 || r.Stride != 0 || r.Lookback != 0 || r.Back != 0 || r.Counter.Weight != 0 {
 			t.Errorf("%s: %+v", name, r)
 		}
 		c.Relearn = plain.Relearn

@@ -201,6 +201,8 @@ type Relearn struct {
 	Stride float64 `mapstructure:"stride" validate:"gte=0,lte=1"`
 	// Lookback is how far on the way back to the weights of before each step looks for its slope; 0: not at all.
 	Lookback float64 `mapstructure:"lookback" validate:"gte=0,lt=1"`
+	// Back is how far, in the end, the model is taken back towards what it was; 0: not at all.
+	Back float64 `mapstructure:"back" validate:"gte=0,lt=1"`
 	// Augment crops at random with padding 4, and flips as Data.Flip says.
 	Augment bool `mapstructure:"augment"`
 	// EvalEvery measures on the test set every so many epochs; 0: never between.

@@ -85,13 +85,14 @@ type Remedy struct {
 // before, which costs no second pass. Losses and BatchNorm statistics are then those
 // up there. With o.Stride all steps' slopes have one length. With o.Lookback slopes are
 // taken on the way back to the model as it was, so that what lies between has no
-// backdoor either: a few poisoned samples find it there (arXiv 2410.09838).
+// backdoor either: a few poisoned samples find it there (arXiv 2410.09838). With o.Back
+// the model is in the end taken back so far towards what it was.
 func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	l := lesson{Remedy: r, o: o}
 	err := dev.Do(ctx, func(*torch.Scope) (err error) {
-		if o.Distill > 0 || o.Lookback > 0 {
+		if o.Distill > 0 || o.Lookback > 0 || o.Back > 0 {
 			if l.before, err = asItIs(r.Model, keep); err != nil {
 				return err
 			}
@@ -109,7 +110,14 @@ func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source,
 	}
 	plan := relearning(o)
 	plan.KeepSlopes = true
-	return train.Run(ctx, dev, r.Model, src, plan, w, l.step)
+	epochs, err := train.Run(ctx, dev, r.Model, src, plan, w, l.step)
+	if err != nil || o.Back == 0 {
+		return epochs, err
+	}
+	if err := takeBack(ctx, dev, r.Model, l.before, o.Back); err != nil {
+		return epochs, fmt.Errorf("take the relearned model back towards what it was: %w", err)
+	}
+	return epochs, nil
 }
 
 // lesson is relearning's step with what it needs.

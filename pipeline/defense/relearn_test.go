@@ -48,11 +48,12 @@ func (w matrix) climbed(g matrix, rho float64) matrix {
 
 // Each step goes down by the slope that lies where the step before leads, rho
 // upwards, and a share of the way back to the start, both less each epoch, from where
-// it was; with a stride its length is a share of the weights'.
+// it was; with a stride its length is a share of the weights'. In the end weights and
+// statistics, here what was seen in place of nothing, are taken a share of the way back.
 func TestRelearningLooksElsewhere(t *testing.T) {
-	for _, o := range []config.Relearn{{Rho: 0.8}, {Rho: 0.8, Stride: 0.1}, {Lookback: 0.6}, {Rho: 0.8, Lookback: 0.6, Stride: 0.1}} {
+	for _, o := range []config.Relearn{{Rho: 0.8}, {Rho: 0.8, Stride: 0.1}, {Lookback: 0.6}, {Rho: 0.8, Lookback: 0.6, Stride: 0.1}, {Rho: 0.8, Back: 0.25}} {
 		o.Epochs, o.LR = 2, 0.5
-		t.Run(fmt.Sprint(o.Rho, o.Stride, o.Lookback), func(t *testing.T) { relearnsElsewhere(t, o) })
+		t.Run(fmt.Sprint(o.Rho, o.Stride, o.Lookback, o.Back), func(t *testing.T) { relearnsElsewhere(t, o) })
 	}
 }
 
@@ -69,6 +70,8 @@ func relearnsElsewhere(t *testing.T, o config.Relearn) {
 	// The ways up and back and the learning rate are halved along a cosine.
 	above := second.climbed(g, o.Rho/2).plus(start.plus(second, -1), o.Lookback/2)
 	want := second.plus(length(above.slope(), second), -0.25)
+	want = want.plus(start.plus(want, -1), o.Back)
+	seen := above.plus(above, -o.Back)
 
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
@@ -79,7 +82,8 @@ func relearnsElsewhere(t *testing.T, o config.Relearn) {
 		m, err = b.Finish(b.Part("Watched").
 			Parameter("weight", torch.From(keep, start[:], 2, 2)).
 			Buffer("seen", torch.From(keep, make([]float64, 4), 2, 2)).
-			Define("def forward(self, x):\n    self.seen.copy_(self.weight.detach())\n    return torch.linear(x, self.weight)\n"))
+			Buffer("steps", torch.From(keep, []int64{0}, 1)).
+			Define("def forward(self, x):\n    self.seen.copy_(self.weight.detach())\n    self.steps.add_(1)\n    return torch.linear(x, self.weight)\n"))
 		return err
 	})
 	if _, err := Relearn(t.Context(), dev, Remedy{Model: m}, one{}, o, silent{}); err != nil {
@@ -90,7 +94,7 @@ func relearnsElsewhere(t *testing.T, o config.Relearn) {
 			what string
 			at   *torch.Tensor
 			want matrix
-		}{{"seen in the last step", m.Buffer(s, "seen"), above}, {"in the end", m.Parameter(s, "weight").Detach(), want}} {
+		}{{"seen in the last step", m.Buffer(s, "seen"), seen}, {"in the end", m.Parameter(s, "weight").Detach(), want}} {
 			got := torch.Values[float64](c.at)
 			for i := range got {
 				if math.Abs(got[i]-c.want[i]) > 1e-9 {
@@ -98,6 +102,9 @@ func relearnsElsewhere(t *testing.T, o config.Relearn) {
 					break
 				}
 			}
+		}
+		if steps := torch.Values[int64](m.Buffer(s, "steps")); steps[0] != 2 {
+			t.Errorf("counted %d steps of two", steps[0])
 		}
 		return nil
 	})

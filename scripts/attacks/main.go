@@ -24,6 +24,7 @@ import (
 
 type options struct {
 	ulrl, dir, seeds, names, profile string
+	sets                             []string
 	table                            bool
 }
 
@@ -34,6 +35,10 @@ func main() {
 	flag.StringVar(&o.seeds, "seeds", "0,1,2", "seeds")
 	flag.StringVar(&o.names, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.profile, "profile", "", "profile of data and scale, as ulrl's")
+	flag.Func("set", "`KEY=VALUE` over every attack's settings, with a -dir of its own (repeatable)", func(text string) error {
+		o.sets = append(o.sets, text)
+		return nil
+	})
 	flag.BoolVar(&o.table, "table", false, "train nothing, print the table of what is there")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -81,6 +86,9 @@ func (o options) folder(name, seed string) string { return filepath.Join(o.dir, 
 
 func (o options) train(ctx context.Context, name, seed string) error {
 	args := []string{"attack", "-c", name + ".yaml", "--control", "--resume", "--set", "seed=" + seed, "--set", "attack.output=" + o.folder(name, seed)}
+	for _, set := range o.sets {
+		args = append(args, "--set", set)
+	}
 	if o.profile != "" {
 		args = append(args, "--profile", o.profile)
 	}
