@@ -201,11 +201,11 @@ type Relearn struct {
 	Stride float64 `mapstructure:"stride" validate:"gte=0,lte=1"`
 	// Lookback is how far on the way back to the weights of before each step looks for its slope; 0: not at all.
 	Lookback float64 `mapstructure:"lookback" validate:"gte=0,lt=1"`
-	// Back is how far, in the end, the model is taken back towards what it was; 0: not at all.
+	// Back is the share of the way to what it was by which the model is taken back in the end; 0: not at all.
 	Back float64 `mapstructure:"back" validate:"gte=0,lt=1"`
 	// Augment crops at random with padding 4, and flips as Data.Flip says.
 	Augment bool `mapstructure:"augment"`
-	// EvalEvery measures on the test set every so many epochs; 0: never between.
+	// EvalEvery measures on the test set every so many epochs, before the model is taken back; 0: never between.
 	EvalEvery int `mapstructure:"eval_every" validate:"gte=0"`
 	// Precision is what forward passes multiply in: float32, tf32, bfloat16 or float16.
 	Precision string `mapstructure:"precision" validate:"oneof=float32 tf32 bfloat16 float16"`

@@ -86,7 +86,8 @@ type Remedy struct {
 // up there. With o.Stride all steps' slopes have one length. With o.Lookback slopes are
 // taken on the way back to the model as it was, so that what lies between has no
 // backdoor either: a few poisoned samples find it there (arXiv 2410.09838). With o.Back
-// the model is in the end taken back so far towards what it was.
+// the model is in the end taken that share of the way back to what it was before all of this,
+// what new weights replaced included.
 func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source, o config.Relearn, w train.Watcher) ([]train.Epoch, error) {
 	keep := dev.NewScope()
 	defer keep.Close()

@@ -49,9 +49,9 @@ func (w matrix) climbed(g matrix, rho float64) matrix {
 // Each step goes down by the slope that lies where the step before leads, rho
 // upwards, and a share of the way back to the start, both less each epoch, from where
 // it was; with a stride its length is a share of the weights'. In the end weights and
-// statistics, here what was seen in place of nothing, are taken a share of the way back.
+// statistics, here a buffer that begins as zeros, are taken a share of the way back.
 func TestRelearningLooksElsewhere(t *testing.T) {
-	for _, o := range []config.Relearn{{Rho: 0.8}, {Rho: 0.8, Stride: 0.1}, {Lookback: 0.6}, {Rho: 0.8, Lookback: 0.6, Stride: 0.1}, {Rho: 0.8, Back: 0.25}} {
+	for _, o := range []config.Relearn{{Rho: 0.8}, {Rho: 0.8, Stride: 0.1}, {Lookback: 0.6}, {Rho: 0.8, Lookback: 0.6, Stride: 0.1}, {Rho: 0.8, Back: 0.25}, {Rho: 0.8, Lookback: 0.6, Stride: 0.1, Back: 0.25}} {
 		o.Epochs, o.LR = 2, 0.5
 		t.Run(fmt.Sprint(o.Rho, o.Stride, o.Lookback, o.Back), func(t *testing.T) { relearnsElsewhere(t, o) })
 	}

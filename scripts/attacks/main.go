@@ -28,14 +28,17 @@ type options struct {
 	table                            bool
 }
 
+// modelsDir is where the models of the configs as they are go.
+const modelsDir = "models/table"
+
 func main() {
 	var o options
 	flag.StringVar(&o.ulrl, "ulrl", "build/ulrl", "the binary")
-	flag.StringVar(&o.dir, "dir", "models/table", "where the models go")
+	flag.StringVar(&o.dir, "dir", modelsDir, "where the models go")
 	flag.StringVar(&o.seeds, "seeds", "0,1,2", "seeds")
 	flag.StringVar(&o.names, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.profile, "profile", "", "profile of data and scale, as ulrl's")
-	flag.Func("set", "`KEY=VALUE` over every attack's settings, with a -dir of its own (repeatable)", func(text string) error {
+	flag.Func("set", "`KEY=VALUE` over every attack's settings; name a -dir too (repeatable)", func(text string) error {
 		o.sets = append(o.sets, text)
 		return nil
 	})
@@ -51,6 +54,9 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {
+	if len(o.sets) > 0 && o.dir == modelsDir {
+		return errors.New("-set: name a -dir of its own too")
+	}
 	names := strings.FieldsFunc(o.names, func(r rune) bool { return r == ',' })
 	if len(names) == 0 {
 		for _, file := range config.Builtins() {

@@ -80,7 +80,7 @@ func main() {
 	flag.StringVar(&o.attacks, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.only, "methods", "", "methods; all where it is empty")
 	flag.StringVar(&o.clean, "clean", cleanCount, "clean samples")
-	flag.Func("set", "`KEY=VALUE` over every method's settings, with an -out of its own (repeatable)", func(text string) error {
+	flag.Func("set", "`KEY=VALUE` over every method's settings; name an -out too (repeatable)", func(text string) error {
 		o.sets = append(o.sets, text)
 		return nil
 	})
@@ -113,6 +113,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	if o.profile != "" && (o.models == modelsDir || o.out == runsDir || o.clean == cleanCount) {
 		return errors.New("-profile: name -models, -out and -clean of that profile too")
+	}
+	if len(o.sets) > 0 && o.out == runsDir {
+		return errors.New("-set: name an -out of its own too")
 	}
 	if o.relapse != "" {
 		return o.relapses(ctx, out, attacks)
