@@ -76,6 +76,13 @@ func (r *run) ulrl(ctx context.Context) error {
 	}
 	return r.relearn(func(src train.Source) error {
 		_, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx))
+		if err != nil || remedy.Counter == nil {
+			return err
+		}
+		anew, err := defense.Settle(ctx, r.dev, r.original, r.loader(r.c.Relearn.BatchSize, false))
+		if anew {
+			r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; another seed, or a lower relearn.counter.weight, may do better")
+		}
 		return err
 	})
 }

@@ -112,13 +112,12 @@ func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source,
 	plan := relearning(o)
 	plan.KeepSlopes = true
 	epochs, err := train.Run(ctx, dev, r.Model, src, plan, w, l.step)
-	if err != nil || o.Back == 0 {
-		return epochs, err
+	if err == nil && o.Back > 0 {
+		if err = takeBack(ctx, dev, r.Model, l.before, o.Back); err != nil {
+			err = fmt.Errorf("take the relearned model back towards what it was: %w", err)
+		}
 	}
-	if err := takeBack(ctx, dev, r.Model, l.before, o.Back); err != nil {
-		return epochs, fmt.Errorf("take the relearned model back towards what it was: %w", err)
-	}
-	return epochs, nil
+	return epochs, err
 }
 
 // lesson is relearning's step with what it needs.
