@@ -81,7 +81,7 @@ func (r *run) ulrl(ctx context.Context) error {
 		}
 		anew, err := defense.Settle(ctx, r.dev, r.original, r.loader(r.c.Relearn.BatchSize, false))
 		if anew {
-			r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; another seed, or a lower relearn.counter.weight, may do better")
+			r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
 		}
 		return err
 	})
