@@ -13,8 +13,12 @@ import (
 // BatchNorm's usual momentum of 0.1 what was there before is then 2 % of them.
 const settling = 40
 
+// clearly is the share of the loss to which new statistics must bring it: 0.6 where relearning
+// had not gone smoothly, near 1 where it had.
+const clearly = 0.9
+
 // Settle takes BatchNorm's statistics anew from the clean samples, if with them the
-// model does better there; else they stay. Relearning with a Counter leaves those of
+// model does clearly better there; else they stay. Relearning with a Counter leaves those of
 // batches that are two fifths triggers: they serve as long as it went smoothly, and where it
 // did not they can cost a sixth of the accuracy. It reports whether they are new. The model
 // is left in training mode.
@@ -55,7 +59,7 @@ func settle(ctx context.Context, dev *torch.Device, m, before *torch.Module, cle
 		return false, err
 	}
 	is, err := meanLoss(ctx, dev, m, clean)
-	return is < was, err
+	return is < clearly*was, err
 }
 
 // restore gives a model the buffers of another.
