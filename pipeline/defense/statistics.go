@@ -25,59 +25,61 @@ const clearly = 0.9
 func Settle(ctx context.Context, dev *torch.Device, m *torch.Module, clean train.Source) (anew bool, err error) {
 	keep := dev.NewScope()
 	defer keep.Close()
-	var before *torch.Module
-	err = dev.Do(ctx, func(*torch.Scope) (err error) { before, err = m.CopyTo(keep); return })
-	if err == nil {
-		anew, err = settle(ctx, dev, m, before, clean)
-	}
-	if err == nil && !anew {
-		err = restore(ctx, dev, m, before)
-	}
-	if err != nil {
+	fail := func(err error) (bool, error) {
 		return false, fmt.Errorf("take BatchNorm's statistics anew: %w", err)
 	}
-	return anew, nil
-}
-
-// settle is Settle but for what it restores; before is the model as it is.
-func settle(ctx context.Context, dev *torch.Device, m, before *torch.Module, clean train.Source) (better bool, err error) {
-	for i := range max(settling, clean.Batches()) {
-		err := dev.Do(ctx, func(s *torch.Scope) error {
-			if err := m.Train(true); err != nil {
-				return err
-			}
-			images, _ := clean.Batch(s, i/clean.Batches(), i%clean.Batches())
-			s.NoGrad(func() { m.Forward(images) })
-			return s.Err()
-		})
-		if err != nil {
-			return false, err
-		}
-	}
-	was, err := meanLoss(ctx, dev, before, clean)
+	fresh, err := settled(ctx, dev, keep, m, clean)
 	if err != nil {
-		return false, err
+		return fail(err)
 	}
-	is, err := meanLoss(ctx, dev, m, clean)
-	return is < clearly*was, err
-}
-
-// restore gives a model the buffers of another.
-func restore(ctx context.Context, dev *torch.Device, m, of *torch.Module) error {
-	return dev.Do(ctx, func(s *torch.Scope) error {
+	was, err := meanLoss(ctx, dev, m, clean)
+	if err != nil {
+		return fail(err)
+	}
+	is, err := meanLoss(ctx, dev, fresh, clean)
+	if err != nil {
+		return fail(err)
+	}
+	if is >= clearly*was {
+		return false, nil
+	}
+	err = dev.Do(ctx, func(s *torch.Scope) error {
 		buffers, err := m.Buffers()
 		if err != nil {
 			return err
 		}
 		s.NoGrad(func() {
 			for _, name := range buffers {
-				if now, was := m.Buffer(s, name), of.Buffer(s, name); slices.Equal(now.Shape(), was.Shape()) {
-					now.CopyFrom(was)
+				if to, from := m.Buffer(s, name), fresh.Buffer(s, name); slices.Equal(to.Shape(), from.Shape()) {
+					to.CopyFrom(from)
 				}
 			}
 		})
 		return s.Err()
 	})
+	if err != nil {
+		return fail(err)
+	}
+	return true, nil
+}
+
+// settled is a copy of a model whose statistics are those of the samples.
+func settled(ctx context.Context, dev *torch.Device, keep *torch.Scope, m *torch.Module, clean train.Source) (*torch.Module, error) {
+	var fresh *torch.Module
+	err := dev.Do(ctx, func(*torch.Scope) (err error) {
+		if fresh, err = m.CopyTo(keep); err != nil {
+			return err
+		}
+		return fresh.Train(true)
+	})
+	for i := 0; err == nil && i < max(settling, clean.Batches()); i++ {
+		err = dev.Do(ctx, func(s *torch.Scope) error {
+			images, _ := clean.Batch(s, i/clean.Batches(), i%clean.Batches())
+			s.NoGrad(func() { fresh.Forward(images) })
+			return s.Err()
+		})
+	}
+	return fresh, err
 }
 
 // meanLoss is the mean of the batches' cross-entropies as the model answers, in
