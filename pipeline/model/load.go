@@ -65,11 +65,11 @@ func ReadBytes(name string) ([]byte, error) {
 func (f *File) Load(s *torch.Scope) (*torch.Module, error) {
 	m, err := s.LoadModule(f.Archive)
 	if err != nil {
-		return nil, fault.Misuse("model %s: libtorch cannot load it: %w", f.Path, err)
+		return nil, f.refused("libtorch cannot load it", err)
 	}
 	operators, err := m.Operators()
 	if err != nil {
-		return nil, fault.Misuse("model %s: %w", f.Path, err)
+		return nil, f.refused("read its operators", err)
 	}
 	if err := gate.Operators(operators); err != nil {
 		m.Close()
@@ -77,12 +77,22 @@ func (f *File) Load(s *torch.Scope) (*torch.Module, error) {
 	}
 	required, most, err := m.Arity()
 	if err != nil {
-		return nil, fault.Misuse("model %s: %w", f.Path, err)
+		return nil, f.refused("read its forward", err)
 	}
 	if required > 1 || most < 1 {
 		return nil, fault.Misuse("model %s: its forward wants %d inputs; a classifier takes one, a batch of images", f.Path, required)
 	}
 	return m, nil
+}
+
+// refused words an error of libtorch's about the file: the user's to mend by another
+// file, unless memory ran out.
+func (f *File) refused(doing string, err error) error {
+	err = fmt.Errorf("model %s: %s: %w", f.Path, doing, err)
+	if torch.IsMemory(err) {
+		return err
+	}
+	return fault.AsMisuse(err)
 }
 
 // Probe runs the model once on images N×C×H×W in evaluation mode and returns

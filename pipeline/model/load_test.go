@@ -252,3 +252,16 @@ func TestOperatorsOfAllCode(t *testing.T) {
 		})
 	}
 }
+
+func TestMemoryIsNotTheFilesFault(t *testing.T) {
+	f := &File{Path: "m.pt"}
+	for _, c := range []struct {
+		code   torch.Code
+		misuse bool
+	}{{torch.CodeTorch, true}, {torch.CodeMemory, false}} {
+		err := f.refused("libtorch cannot load it", &torch.Error{Code: c.code, Reason: "why"})
+		if fault.IsMisuse(err) != c.misuse || err.Error() != "model m.pt: libtorch cannot load it: why" {
+			t.Errorf("code %v: misuse %v, %v", c.code, fault.IsMisuse(err), err)
+		}
+	}
+}

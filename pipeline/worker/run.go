@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/progress"
@@ -45,6 +46,9 @@ func (w Worker) Do(ctx context.Context, r Request, result any) error {
 	request, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode the request: %w", err)
+	}
+	if limit, low := memoryLimit(); low {
+		w.Log.Warnf("%s: with so little libtorch may crash or wait for ever", limit)
 	}
 	// The worker is killed with the thread that started it, should this process be.
 	runtime.LockOSThread()
@@ -189,6 +193,11 @@ func (w Worker) judge(ctx context.Context, p *process, last *message, waited err
 		return last.Error.err()
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(why, errStalled):
+		if limit, _ := memoryLimit(); limit != "" {
+			why = fmt.Errorf("%w; %s, which it may have waited for", why, limit)
+		}
+		fallthrough
 	case why != nil:
 		return fmt.Errorf("the worker was ended: %w", why)
 	case waited == nil:
@@ -210,7 +219,7 @@ func crash(waited error, printed string) error {
 		case syscall.SIGKILL:
 			return errors.New("the worker was killed, by somebody or for lack of memory")
 		}
-		return fmt.Errorf("the worker crashed (%v): the model does what libtorch does not survive; %s", status.Signal(), afterACrash)
+		return fmt.Errorf("the worker crashed (%v): the model does what libtorch does not survive; %s", status.Signal(), advice())
 	}
 	// Go's runtime ends so, with a first line that says why.
 	first, _, _ := strings.Cut(strings.TrimSpace(printed), "\n")
@@ -228,9 +237,29 @@ func crash(waited error, printed string) error {
 	case strings.HasPrefix(first, "panic:"):
 		return fmt.Errorf("the worker crashed (%s): this is a fault of ulrl's; --log-level debug tells more", first)
 	}
-	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; %s, and --log-level debug tells more", first, afterACrash)
+	return fmt.Errorf("the worker crashed (%s): the model does what libtorch does not survive, or this is a fault of ulrl's; %s, and --log-level debug tells more", first, advice())
 }
 
-// afterACrash is advice: libtorch 1.13 does not survive every batch of an odd size on
-// several threads (docs/compatibility.md).
-const afterACrash = "--set threads=1 or libtorch 2.x may help (docs/compatibility.md)"
+// advice is what may help after a crash: libtorch 1.13 does not survive every batch of
+// an odd size on several threads (docs/compatibility.md).
+func advice() string {
+	const always = "--set threads=1 or libtorch 2.x may help (docs/compatibility.md)"
+	if limit, _ := memoryLimit(); limit != "" {
+		return limit + ", and more of it, " + always
+	}
+	return always
+}
+
+// memoryLimit words the limit of memory that a worker inherits from this process, and
+// says whether libtorch is likely to meet it; "" where there is none. Met, it is not
+// always told of: libtorch crashes in places, and OpenBLAS asks again for ever.
+func memoryLimit() (words string, low bool) {
+	const enough = 1 << 30 // a run of a small model takes 0.6 GiB
+	for _, l := range []struct{ which, flag int }{{unix.RLIMIT_DATA, 'd'}, {unix.RLIMIT_AS, 'v'}} {
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(l.which, &limit); err == nil && limit.Cur != unix.RLIM_INFINITY {
+			return fmt.Sprintf("memory is limited to %d KiB (ulimit -%c)", limit.Cur>>10, l.flag), limit.Cur < enough
+		}
+	}
+	return "", false
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/sirupsen/logrus/hooks/test"
+	"golang.org/x/sys/unix"
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/progress"
@@ -202,6 +203,44 @@ func TestHowAWorkerEnds(t *testing.T) {
 				t.Errorf("%v, %v", a, err)
 			}
 		})
+	}
+}
+
+// libtorch asks for memory in places where it does not look whether it got any.
+func TestALimitOfMemoryIsNamed(t *testing.T) {
+	short := Worker{Stall: 300 * time.Millisecond}
+	for _, c := range []struct {
+		job    string
+		worker Worker
+		limit  string
+		which  int
+	}{
+		{"segfault", Worker{}, "ulimit -d", unix.RLIMIT_DATA},
+		{"segfault", Worker{}, "ulimit -v", unix.RLIMIT_AS},
+		{"deaf", short, "ulimit -d", unix.RLIMIT_DATA},
+	} {
+		var before unix.Rlimit
+		if err := unix.Getrlimit(c.which, &before); err != nil {
+			t.Fatal(err)
+		}
+		if before.Max < 1<<40 {
+			t.Skipf("%s is set", c.limit)
+		}
+		if err := unix.Setrlimit(c.which, &unix.Rlimit{Cur: 1 << 40, Max: before.Max}); err != nil {
+			t.Fatal(err)
+		}
+		log, hook := test.NewNullLogger()
+		c.worker.Log = log
+		_, err := do(context.Background(), t, c.worker, c.job)
+		if err == nil || !strings.Contains(err.Error(), "memory is limited to 1073741824 KiB ("+c.limit+")") {
+			t.Errorf("%s, %s: %v", c.job, c.limit, err)
+		}
+		if len(hook.Entries) > 0 {
+			t.Errorf("%s: warned of plenty: %q", c.limit, hook.LastEntry().Message)
+		}
+		if err := unix.Setrlimit(c.which, &before); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
