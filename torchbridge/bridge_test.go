@@ -623,6 +623,15 @@ func TestModuleLooksInside(t *testing.T) {
 		if names, _ = m.Buffers(); !reflect.DeepEqual(names, []string{"scale"}) {
 			t.Errorf("buffers %v", names)
 		}
+		state, err := m.State()
+		must(t, err)
+		var said []string
+		for _, at := range state {
+			said = append(said, fmt.Sprint(at.Name, m.Tensor(s, at).Shape()))
+		}
+		if want := []string{fmt.Sprint("head.weight", m.Parameter(s, "head.weight").Shape()), fmt.Sprint("head.bias", m.Parameter(s, "head.bias").Shape()), fmt.Sprint("scale", m.Buffer(s, "scale").Shape())}; !reflect.DeepEqual(said, want) {
+			t.Errorf("state %v, want %v", said, want)
+		}
 		if names, _ = m.Submodules(); !reflect.DeepEqual(names, []string{"", "head"}) {
 			t.Errorf("submodules %v", names)
 		}

@@ -132,6 +132,31 @@ func (m *Module) Parameters() ([]string, error) { return m.names(C.TB_PARAMETERS
 // Buffers lists the dotted names of the buffers in the module's order.
 func (m *Module) Buffers() ([]string, error) { return m.names(C.TB_BUFFERS) }
 
+// Member is a parameter or a buffer of modules of one kind.
+type Member struct {
+	Name string // dotted
+	kind C.tb_member
+}
+
+// State lists the parameters, then the buffers, in the module's order.
+func (m *Module) State() ([]Member, error) {
+	var state []Member
+	for _, kind := range []C.tb_member{C.TB_PARAMETERS, C.TB_BUFFERS} {
+		names, err := m.names(kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			state = append(state, Member{name, kind})
+		}
+	}
+	return state, nil
+}
+
+// Tensor is what the module has for a member, sharing memory with it; the handle
+// belongs to s.
+func (m *Module) Tensor(s *Scope, of Member) *Tensor { return m.member(s, of.kind, of.Name) }
+
 // Submodules lists the dotted names of all parts; the module itself is "".
 func (m *Module) Submodules() ([]string, error) { return m.names(C.TB_SUBMODULES) }
 

@@ -59,20 +59,13 @@ func restore(s *torch.Scope, m *torch.Module, archive []byte) error {
 	if err != nil {
 		return fmt.Errorf("read a checkpoint: %w", err)
 	}
-	parameters, err := m.Parameters()
-	if err != nil {
-		return err
-	}
-	buffers, err := m.Buffers()
+	state, err := m.State()
 	if err != nil {
 		return err
 	}
 	s.NoGrad(func() {
-		for _, name := range parameters {
-			m.Parameter(s, name).CopyFrom(saved.Parameter(s, name))
-		}
-		for _, name := range buffers {
-			m.Buffer(s, name).CopyFrom(saved.Buffer(s, name))
+		for _, at := range state {
+			m.Tensor(s, at).CopyFrom(saved.Tensor(s, at))
 		}
 	})
 	return s.Err()

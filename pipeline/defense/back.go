@@ -16,20 +16,13 @@ func takeBack(ctx context.Context, dev *torch.Device, m, to *torch.Module, share
 		if err != nil {
 			return err
 		}
-		parameters, err := m.Parameters()
-		if err != nil {
-			return err
-		}
-		buffers, err := m.Buffers()
+		state, err := m.State()
 		if err != nil {
 			return err
 		}
 		s.NoGrad(func() {
-			for _, name := range parameters {
-				move(m.Parameter(s, name), here.Parameter(s, name), to.Parameter(s, name), share)
-			}
-			for _, name := range buffers {
-				move(m.Buffer(s, name), here.Buffer(s, name), to.Buffer(s, name), share)
+			for _, at := range state {
+				move(m.Tensor(s, at), here.Tensor(s, at), to.Tensor(s, at), share)
 			}
 		})
 		return s.Err()

@@ -148,22 +148,14 @@ func optimiser(ctx context.Context, dev *torch.Device, scope *torch.Scope, model
 // last update of a loop comes after the last loss that it saw.
 func finite(ctx context.Context, dev *torch.Device, model *torch.Module, advice string) error {
 	return dev.Do(ctx, func(s *torch.Scope) error {
-		parameters, err := model.Parameters()
-		if err != nil {
-			return err
-		}
-		buffers, err := model.Buffers()
+		state, err := model.State()
 		if err != nil {
 			return err
 		}
 		s.NoGrad(func() {
-			for i, name := range append(parameters, buffers...) {
-				value := model.Parameter
-				if i >= len(parameters) {
-					value = model.Buffer
-				}
-				if value(s, name).IsFinite().All().Item() == 0 && s.Err() == nil && err == nil {
-					err = fmt.Errorf("it diverged, %s is not finite: %s", name, advice)
+			for _, at := range state {
+				if model.Tensor(s, at).IsFinite().All().Item() == 0 && s.Err() == nil && err == nil {
+					err = fmt.Errorf("it diverged, %s is not finite: %s", at.Name, advice)
 				}
 			}
 		})

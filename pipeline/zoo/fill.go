@@ -56,20 +56,13 @@ type place struct {
 }
 
 func places(s *torch.Scope, m *torch.Module) ([]place, error) {
+	state, err := m.State()
+	if err != nil {
+		return nil, err
+	}
 	var list []place
-	parameters, err := m.Parameters()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range parameters {
-		list = append(list, place{name, m.Parameter(s, name)})
-	}
-	buffers, err := m.Buffers()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range buffers {
-		list = append(list, place{name, m.Buffer(s, name)})
+	for _, at := range state {
+		list = append(list, place{at.Name, m.Tensor(s, at)})
 	}
 	return list, s.Err()
 }

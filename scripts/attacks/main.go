@@ -13,18 +13,17 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
 
 	"ulrl/pipeline"
-	"ulrl/pipeline/config"
+	"ulrl/scripts/internal/batch"
 )
 
 type options struct {
 	ulrl, dir, seeds, names, profile string
-	sets                             []string
+	sets                             batch.Sets
 	table                            bool
 }
 
@@ -38,10 +37,7 @@ func main() {
 	flag.StringVar(&o.seeds, "seeds", "0,1,2", "seeds")
 	flag.StringVar(&o.names, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.profile, "profile", "", "profile of data and scale, as ulrl's")
-	flag.Func("set", "`KEY=VALUE` over every attack's settings; name a -dir too (repeatable)", func(text string) error {
-		o.sets = append(o.sets, text)
-		return nil
-	})
+	flag.Var(&o.sets, "set", "`KEY=VALUE` over every attack's settings; name a -dir too (repeatable)")
 	flag.BoolVar(&o.table, "table", false, "train nothing, print the table of what is there")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -57,14 +53,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if len(o.sets) > 0 && o.dir == modelsDir {
 		return errors.New("-set: name a -dir of its own too")
 	}
-	names := strings.FieldsFunc(o.names, func(r rune) bool { return r == ',' })
-	if len(names) == 0 {
-		for _, file := range config.Builtins() {
-			if name := strings.TrimSuffix(file, ".yaml"); name != "base" {
-				names = append(names, name)
-			}
-		}
-	}
+	names := batch.Attacks(o.names)
 	seeds := strings.Split(o.seeds, ",")
 	for _, seed := range seeds { // a whole column first, so that a table is there early
 		for _, name := range names {
@@ -92,17 +81,11 @@ func (o options) folder(name, seed string) string { return filepath.Join(o.dir, 
 
 func (o options) train(ctx context.Context, name, seed string) error {
 	args := []string{"attack", "-c", name + ".yaml", "--control", "--resume", "--set", "seed=" + seed, "--set", "attack.output=" + o.folder(name, seed)}
-	for _, set := range o.sets {
-		args = append(args, "--set", set)
-	}
+	args = append(args, batch.Arguments(o.sets...)...)
 	if o.profile != "" {
 		args = append(args, "--profile", o.profile)
 	}
-	fmt.Fprintln(os.Stderr, o.ulrl, strings.Join(args, " "))
-	cmd := exec.CommandContext(ctx, o.ulrl, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
+	if err := batch.Run(ctx, o.ulrl, args...); err != nil {
 		return fmt.Errorf("attack %s, seed %s: %w", name, seed, err)
 	}
 	return nil

@@ -14,15 +14,14 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"ulrl/pipeline"
-	"ulrl/pipeline/config"
 	"ulrl/pipeline/runstore"
+	"ulrl/scripts/internal/batch"
 )
 
 // methods are what is compared, in this order.
@@ -48,13 +47,13 @@ const (
 
 type options struct {
 	ulrl, models, out, profile, seeds, attacks, only, clean, relapse, innocent string
-	sets                                                                       []string
+	sets                                                                       batch.Sets
 	table                                                                      bool
 }
 
 // columns are the methods asked for.
 func (o options) columns() []string {
-	if only := list(o.only); len(only) > 0 {
+	if only := batch.List(o.only); len(only) > 0 {
 		return only
 	}
 	return methods
@@ -80,10 +79,7 @@ func main() {
 	flag.StringVar(&o.attacks, "attacks", "", "attacks; all where it is empty")
 	flag.StringVar(&o.only, "methods", "", "methods; all where it is empty")
 	flag.StringVar(&o.clean, "clean", cleanCount, "clean samples")
-	flag.Func("set", "`KEY=VALUE` over every method's settings; name an -out too (repeatable)", func(text string) error {
-		o.sets = append(o.sets, text)
-		return nil
-	})
+	flag.Var(&o.sets, "set", "`KEY=VALUE` over every method's settings; name an -out too (repeatable)")
 	flag.StringVar(&o.relapse, "relapse", "", "numbers of poisoned samples on which the cleaned models are fine-tuned, to see what comes back")
 	flag.StringVar(&o.innocent, "innocent", "", "a model without backdoor, fine-tuned beside them")
 	flag.BoolVar(&o.table, "table", false, "clean nothing, print the table of what is there")
@@ -98,14 +94,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {
-	attacks := list(o.attacks)
-	if len(attacks) == 0 {
-		for _, file := range config.Builtins() {
-			if name := strings.TrimSuffix(file, ".yaml"); name != "base" {
-				attacks = append(attacks, name)
-			}
-		}
-	}
+	attacks := batch.Attacks(o.attacks)
 	for _, m := range o.columns() {
 		if !slices.Contains(methods, m) {
 			return fmt.Errorf("-methods: there is no %q, only %s", m, strings.Join(methods, ", "))
@@ -123,7 +112,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	var columns []string
 	got := map[string][]*runstore.Result{} // attack and method
 	control := map[string][]float64{}      // attack
-	for _, seed := range list(o.seeds) {
+	for _, seed := range batch.List(o.seeds) {
 		for _, attack := range attacks {
 			made, err := pipeline.ReadAttack(o.model(attack, seed))
 			if errors.Is(err, fs.ErrNotExist) {
@@ -153,10 +142,6 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return nil
 }
 
-func list(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
-}
-
 // job is a run of a method on the model of an attack and seed, with settings over
 // the method's.
 type job struct {
@@ -175,14 +160,8 @@ func (o options) result(ctx context.Context, j job) (*runstore.Result, error) {
 		args = append(args, "--profile", profiles)
 	}
 	sets := []string{"seed=" + j.seed, "clean.count=" + o.clean, "attack.output=" + o.model(j.attack, j.seed), "output=" + j.dir}
-	for _, set := range slices.Concat(sets, method.sets, j.sets, o.sets) {
-		args = append(args, "--set", set)
-	}
-	fmt.Fprintln(os.Stderr, o.ulrl, strings.Join(args, " "))
-	cmd := exec.CommandContext(ctx, o.ulrl, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
+	args = append(args, batch.Arguments(slices.Concat(sets, method.sets, j.sets, o.sets)...)...)
+	if err := batch.Run(ctx, o.ulrl, args...); err != nil {
 		return nil, fmt.Errorf("%s: %w", j.dir, err)
 	}
 	return read(j.dir)

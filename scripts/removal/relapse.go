@@ -13,6 +13,7 @@ import (
 
 	"ulrl/pipeline"
 	"ulrl/pipeline/runstore"
+	"ulrl/scripts/internal/batch"
 )
 
 // How a cleaned model is tuned, to see whether its backdoor was hidden and not
@@ -38,7 +39,7 @@ func (o options) relapses(ctx context.Context, out io.Writer, attacks []string) 
 		}
 		columns = append(columns, innocent)
 	}
-	counts := list(o.relapse)
+	counts := batch.List(o.relapse)
 	fmt.Fprintf(out, "| attack | model | ASR cleaned | %s |\n", strings.Join(counts, " poisoned | ")+" poisoned")
 	fmt.Fprintln(out, strings.Repeat("|---", 3+len(counts))+"|")
 	whole := map[string][]tuning{} // by column and count
@@ -88,7 +89,7 @@ func (t tuning) last() float64   { return *t.result.After.ASR }
 // where there is no cleaned model there is none.
 func (o options) tunings(ctx context.Context, attack, column, count string) ([]tuning, error) {
 	var found []tuning
-	for _, seed := range list(o.seeds) {
+	for _, seed := range batch.List(o.seeds) {
 		cleaned := filepath.Join(o.dir(column, attack, seed), runstore.FileCleaned)
 		if column == innocent {
 			cleaned = o.innocent
