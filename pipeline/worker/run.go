@@ -193,12 +193,10 @@ func (w Worker) judge(ctx context.Context, p *process, last *message, waited err
 		return last.Error.err()
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(why, errStalled):
-		if limit, _ := memoryLimit(); limit != "" {
+	case why != nil:
+		if limit, _ := memoryLimit(); limit != "" && errors.Is(why, errStalled) {
 			why = fmt.Errorf("%w; %s, which it may have waited for", why, limit)
 		}
-		fallthrough
-	case why != nil:
 		return fmt.Errorf("the worker was ended: %w", why)
 	case waited == nil:
 		return errors.New("the worker ended without a word")
