@@ -3,6 +3,7 @@ package torchbridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"reflect"
