@@ -209,38 +209,44 @@ func TestHowAWorkerEnds(t *testing.T) {
 // libtorch asks for memory in places where it does not look whether it got any.
 func TestALimitOfMemoryIsNamed(t *testing.T) {
 	short := Worker{Stall: 300 * time.Millisecond}
+	const low, plenty = 1<<30 - 1, 1 << 40
 	for _, c := range []struct {
 		job    string
 		worker Worker
-		limit  string
+		flag   string
 		which  int
+		limit  uint64
 	}{
-		{"segfault", Worker{}, "ulimit -d", unix.RLIMIT_DATA},
-		{"segfault", Worker{}, "ulimit -v", unix.RLIMIT_AS},
-		{"deaf", short, "ulimit -d", unix.RLIMIT_DATA},
+		{"segfault", Worker{}, "-d", unix.RLIMIT_DATA, plenty},
+		{"segfault", Worker{}, "-d", unix.RLIMIT_DATA, low},
+		{"segfault", Worker{}, "-v", unix.RLIMIT_AS, plenty},
+		{"deaf", short, "-d", unix.RLIMIT_DATA, plenty},
 	} {
-		var before unix.Rlimit
-		if err := unix.Getrlimit(c.which, &before); err != nil {
-			t.Fatal(err)
-		}
-		if before.Max < 1<<40 {
-			t.Skipf("%s is set", c.limit)
-		}
-		if err := unix.Setrlimit(c.which, &unix.Rlimit{Cur: 1 << 40, Max: before.Max}); err != nil {
-			t.Fatal(err)
-		}
-		log, hook := test.NewNullLogger()
-		c.worker.Log = log
-		_, err := do(context.Background(), t, c.worker, c.job)
-		if err == nil || !strings.Contains(err.Error(), "memory is limited to 1073741824 KiB ("+c.limit+")") {
-			t.Errorf("%s, %s: %v", c.job, c.limit, err)
-		}
-		if len(hook.Entries) > 0 {
-			t.Errorf("%s: warned of plenty: %q", c.limit, hook.LastEntry().Message)
-		}
-		if err := unix.Setrlimit(c.which, &before); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(fmt.Sprint(c.job, c.flag, c.limit), func(t *testing.T) {
+			var before unix.Rlimit
+			if err := unix.Getrlimit(c.which, &before); err != nil {
+				t.Fatal(err)
+			}
+			limit := min(c.limit, before.Max)
+			if err := unix.Setrlimit(c.which, &unix.Rlimit{Cur: limit, Max: before.Max}); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := unix.Setrlimit(c.which, &before); err != nil {
+					t.Fatal(err)
+				}
+			}()
+			log, hook := test.NewNullLogger()
+			c.worker.Log = log
+			_, err := do(context.Background(), t, c.worker, c.job)
+			want := fmt.Sprintf("memory is limited to %d KiB (ulimit %s)", limit>>10, c.flag)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, wanted %q", err, want)
+			}
+			if e := hook.LastEntry(); (e != nil) != (limit <= low) || e != nil && !strings.HasPrefix(e.Message, want+": with so little") {
+				t.Errorf("warned of %d: %+v", limit, e)
+			}
+		})
 	}
 }
 

@@ -54,7 +54,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return errors.New("-set: name a -dir of its own too")
 	}
 	names := batch.Attacks(o.names)
-	seeds := strings.Split(o.seeds, ",")
+	seeds := batch.List(o.seeds)
 	for _, seed := range seeds { // a whole column first, so that a table is there early
 		for _, name := range names {
 			if _, err := pipeline.ReadAttack(o.folder(name, seed)); o.table || err == nil {
