@@ -20,7 +20,7 @@ func TestMethods(t *testing.T) {
 	for name, sets := range map[string][]string{
 		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.rho=0", "relearn.stride=0", "relearn.back=0", "relearn.reinitialise=true"},
 		"ft":        {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"}, "ulrl": nil,
-		"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, not taken back": {"relearn.back=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"},
+		"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, not taken back": {"relearn.back=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"}, "ulrl, no bent trigger": {"relearn.counter.bend=0"},
 	} {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()

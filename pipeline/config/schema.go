@@ -222,6 +222,9 @@ type Counter struct {
 	// SampleRadius bounds that by the triggers that are each image's own, made anew
 	// with each batch; 0: there are none.
 	SampleRadius float64 `mapstructure:"sample_radius" validate:"gte=0,lte=1"`
+	// Bend bounds how far the bent trigger moves pixels along a smooth field, as a
+	// share of the image's sides; 0: there is none.
+	Bend float64 `mapstructure:"bend" validate:"gte=0,lte=1"`
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
 	// Patch is the longest side of the patches among which the sparse trigger's
@@ -233,8 +236,8 @@ type Counter struct {
 	SparseLabels float64 `mapstructure:"sparse_labels" validate:"gte=0,lte=1000"`
 	// Share is that of each batch's images which get triggers.
 	Share float64 `mapstructure:"share" validate:"gt=0,lte=1"`
-	// Steps are how often the dense and the sparse one are fitted to each batch,
-	// SampleSteps the others.
+	// Steps are how often the triggers that are the same for all images are fitted to
+	// each batch, SampleSteps the others.
 	Steps       int `mapstructure:"steps" validate:"gte=1,lte=1000"`
 	SampleSteps int `mapstructure:"sample_steps" validate:"gte=1,lte=1000"`
 	// Suspects are so many classes among which the backdoor's is looked for.

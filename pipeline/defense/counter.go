@@ -18,24 +18,6 @@ type Counter struct {
 	Seed      uint64
 }
 
-// trigger is a change of images, in shares of the pixel range, that leads to a class.
-type trigger struct {
-	kind  triggerKind
-	class int
-	delta *torch.Tensor // C×H×W for all images, sample-specific N×C×H×W; on a scope of its own
-}
-
-// triggerKind is what a trigger may do. Dense and sparse ones are the same for all
-// images and carried from batch to batch; sample-specific ones are made anew with
-// each batch.
-type triggerKind int
-
-const (
-	denseTrigger  triggerKind = iota // every pixel, within Radius
-	sparseTrigger                    // few pixels, to any extent
-	sampleTrigger                    // every pixel, within SampleRadius, for each image another
-)
-
 // opponent is a Counter at work on one model.
 type opponent struct {
 	Counter
@@ -43,10 +25,11 @@ type opponent struct {
 	keep      *torch.Scope
 	rng       *rand.Rand
 	mean, std *torch.Tensor // C×1×1
+	bend      *torch.Module // of bent triggers, where there are any
 	triggers  []trigger
 }
 
-func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
+func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) (*opponent, error) {
 	o := &opponent{Counter: c, m: m, keep: keep, rng: rand.New(rand.NewPCG(c.Seed, 0x636f756e746572))}
 	perChannel := func(values []float64) *torch.Tensor {
 		out := make([]float32, len(values))
@@ -56,10 +39,14 @@ func newOpponent(c Counter, m *torch.Module, keep *torch.Scope) *opponent {
 		return torch.From(keep, out, len(out), 1, 1)
 	}
 	o.mean, o.std = perChannel(c.Mean), perChannel(c.Std)
-	return o
+	var err error
+	if o.Bend > 0 {
+		o.bend, err = bender(keep)
+	}
+	return o, err
 }
 
-// images gives a normalised batch with the triggers on, equal parts of it with each
+// images gives a normalised batch with the triggers on, a part of it with each
 // kind in its order, after each was fitted to the model by its part. The model is left
 // in training mode with gradients on.
 func (o *opponent) images(s *torch.Scope, images, labels *torch.Tensor) (*torch.Tensor, error) {
@@ -81,7 +68,7 @@ func (o *opponent) follow(s *torch.Scope, pixels, labels *torch.Tensor) {
 	for step := 0; ; step++ {
 		var moved []int
 		for i, t := range o.triggers {
-			if step < o.steps(t.kind) {
+			if step < t.steps() {
 				moved = append(moved, i)
 			}
 		}
@@ -111,27 +98,23 @@ func (o *opponent) asItAnswers(s *torch.Scope, work func()) error {
 	return o.m.Train(true)
 }
 
-// steps is by how many a kind of trigger is fitted to each batch.
-func (o *opponent) steps(kind triggerKind) int {
-	if kind == sampleTrigger {
-		return o.SampleSteps // these begin anew
-	}
-	return o.Steps
-}
-
 // pixels are normalised images' from 0 to 1.
 func (o *opponent) pixels(s *torch.Scope, images *torch.Tensor) *torch.Tensor {
 	return images.Mul(o.std.In(s)).Add(o.mean.In(s))
 }
 
 // kinds are those of the triggers that there are to be.
-func (o *opponent) kinds() []triggerKind {
-	kinds := []triggerKind{denseTrigger}
+func (o *opponent) kinds() []kind {
+	c := common{o.Counter.Counter}
+	kinds := []kind{dense{c}}
 	if o.Pixels > 0 {
-		kinds = append(kinds, sparseTrigger)
+		kinds = append(kinds, sparse{c})
 	}
 	if o.SampleRadius > 0 {
-		kinds = append(kinds, sampleTrigger)
+		kinds = append(kinds, own{c})
+	}
+	if o.Bend > 0 {
+		kinds = append(kinds, bent{c, o.bend})
 	}
 	return kinds
 }
@@ -144,22 +127,14 @@ func (o *opponent) restart(s *torch.Scope, batch []int) {
 		}
 	}
 	for i := range o.triggers {
-		t, shape := &o.triggers[i], batch[1:]
-		if t.kind == sampleTrigger {
-			_, count := o.part(i, batch[0])
-			o.replace(t, s.Full(0, torch.Float32, append([]int{count}, shape...)...))
-			continue
-		}
-		if again := o.rng.Float64() < o.Restart; t.delta != nil && !again {
-			continue
-		}
-		values := make([]float32, shape[0]*shape[1]*shape[2])
-		if t.kind == denseTrigger {
-			for k := range values {
-				values[k] = float32((2*o.rng.Float64() - 1) * o.Radius)
+		t := &o.triggers[i]
+		if t.lasts() {
+			if again := o.rng.Float64() < o.Restart; t.delta != nil && !again {
+				continue
 			}
 		}
-		o.replace(t, torch.From(s, values, shape...))
+		_, count := o.part(i, batch[0])
+		o.replace(t, t.begins(s, o.rng, count, batch[1:]))
 	}
 }
 
@@ -170,13 +145,13 @@ func (o *opponent) replace(t *trigger, delta *torch.Tensor) {
 	t.delta = delta.MoveTo(o.keep)
 }
 
-// put lays the triggers on equal parts of a batch of pixels.
+// put lays each trigger on its part of a batch of pixels.
 func (o *opponent) put(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
 	n := pixels.Shape()[0]
 	var parts []*torch.Tensor
 	for i, t := range o.triggers {
 		if from, count := o.part(i, n); count > 0 {
-			parts = append(parts, pixels.Narrow(0, from, count).Add(t.delta.In(s)).Clamp(0, 1))
+			parts = append(parts, t.on(pixels.Narrow(0, from, count), t.delta.In(s)).Clamp(0, 1))
 		}
 	}
 	return s.Cat(0, parts...)
@@ -204,7 +179,15 @@ func (o *opponent) triggered(n int) int {
 
 // part is where a trigger's images are among n: from, and how many.
 func (o *opponent) part(trigger, n int) (from, count int) {
-	return slice(trigger, len(o.triggers), n)
+	before, all := 0, 0
+	for i, t := range o.triggers {
+		if i < trigger {
+			before += t.size()
+		}
+		all += t.size()
+	}
+	up := func(to int) int { return (2*to*n + all) / (2 * all) } // rounded, so that of as many images as triggers each gets one
+	return up(before), up(before+o.triggers[trigger].size()) - up(before)
 }
 
 // slice is the i-th of so many equal parts of n.
@@ -218,18 +201,6 @@ func logShare(logits *torch.Tensor, class int) *torch.Tensor {
 	return logits.LogSoftmax(1).Narrow(1, class, 1).Reshape(-1)
 }
 
-// labelled is the weight with which a trigger's images are taught what they are,
-// beside what they are not.
-func (o *opponent) labelled(t trigger) float64 {
-	switch t.kind {
-	case denseTrigger:
-		return o.DenseLabels
-	case sparseTrigger:
-		return o.SparseLabels
-	}
-	return 0
-}
-
 // fit takes triggers a step each towards where images of other classes are taken for
 // theirs, each by its part of a batch, which has one pass for all. Of slopes only the
 // signs and relations count: what scales them in 16 bits may stay.
@@ -240,7 +211,7 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, which []int
 		if from, count := o.part(i, labels.Len()); count > 0 {
 			leaf := o.triggers[i].delta.In(s).Clone().SetRequiresGrad(true)
 			moved, leaves = append(moved, i), append(leaves, leaf)
-			parts = append(parts, clamped(pixels.Narrow(0, from, count).Add(leaf)))
+			parts = append(parts, clamped(o.triggers[i].on(pixels.Narrow(0, from, count), leaf)))
 		}
 	}
 	if len(parts) == 0 {
@@ -258,28 +229,10 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, which []int
 	s.NoGrad(func() {
 		for k, i := range moved {
 			if slope := leaves[k].Grad(); s.Err() == nil && slope != nil {
-				o.replace(&o.triggers[i], o.moved(o.triggers[i].kind, leaves[k].Detach(), slope))
+				o.replace(&o.triggers[i], o.triggers[i].moved(leaves[k].Detach(), slope))
 			}
 		}
 	})
-}
-
-// moved is what a trigger becomes with a step along its slope.
-func (o *opponent) moved(kind triggerKind, at, slope *torch.Tensor) *torch.Tensor {
-	switch kind {
-	case denseTrigger:
-		return up(at, slope, o.Radius/4, o.Radius)
-	case sampleTrigger:
-		// A quarter further than it may go in all, so that it can turn.
-		return up(at, slope, 1.25*o.SampleRadius/float64(o.SampleSteps), o.SampleRadius)
-	}
-	step := slope.Div(slope.Abs().Max().AddScalar(1e-12)).MulScalar(0.5)
-	return thinned(at.Add(step).Clamp(-1, 1), o.Pixels)
-}
-
-// up takes every value a step of one size along its slope, within a radius.
-func up(at, slope *torch.Tensor, step, radius float64) *torch.Tensor {
-	return at.Add(slope.Sign().MulScalar(step)).Clamp(-radius, radius)
 }
 
 // overOthers is the mean of a batch's values over the images whose label is not
@@ -287,16 +240,6 @@ func up(at, slope *torch.Tensor, step, radius float64) *torch.Tensor {
 func overOthers(values, labels *torch.Tensor, class int) *torch.Tensor {
 	others := labels.NeScalar(float64(class)).To(values.DType())
 	return values.Mul(others).Sum().Div(others.Sum().AddScalar(1e-6))
-}
-
-// thinned keeps the pixels, over all channels, whose change is largest.
-func thinned(delta *torch.Tensor, share float64) *torch.Tensor {
-	shape := delta.Shape()
-	n := shape[1] * shape[2]
-	strength := delta.Abs().SumDim(0, false).Reshape(n)
-	kept := strength.KthLargest(max(1, int(share*float64(n)+0.5)))
-	dropped := strength.Lt(kept).To(delta.DType())
-	return delta.Mul(dropped.Neg().AddScalar(1).Reshape(1, shape[1], shape[2]))
 }
 
 // loss is −log(1 − p) of the suspicious class's share p, over the images of

@@ -45,10 +45,13 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 		if err := m.RequireGrad(true); err != nil {
 			return err
 		}
-		o := newOpponent(Counter{
+		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.2, Pixels: 0.25, Steps: 8},
 			Class:   1, Mean: []float64{0.5}, Std: []float64{0.25}, Seed: 3,
 		}, m, keep)
+		if err != nil {
+			return err
+		}
 		black := s.Full(-2, torch.Float32, 4, 1, 2, 2) // pixels of 0, normalised
 		labels := torch.From(s, []int64{0, 0, 0, 1}, 4)
 		got, err := o.images(s, black, labels)
@@ -96,10 +99,13 @@ def forward(self, x):
 		if err != nil {
 			return err
 		}
-		o := newOpponent(Counter{
+		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.01, Pixels: 0.25, SampleRadius: 0.2, Steps: 1, SampleSteps: 4},
 			Class:   1, Mean: []float64{0.5}, Std: []float64{0.5}, Seed: 3,
 		}, m, keep)
+		if err != nil {
+			return err
+		}
 		labels := s.Full(0, torch.Int64, 6)
 		for _, first := range [][]float32{{0.6, -0.6}, {-0.6, 0.6}} { // of images 4 and 5, the last of which is grey
 			values := make([]float32, 6*4)
@@ -115,8 +121,54 @@ def forward(self, x):
 				}
 			}
 		}
-		if share := o.labelled(o.triggers[2]); share != 0 {
+		if share := o.triggers[2].labels(); share != 0 {
 			t.Errorf("its labels weigh %v", share)
+		}
+		return nil
+	})
+}
+
+// A model that takes an image for class 1 as its right half grows bright. Of images that
+// are brighter to the left, moving pixels to the right leads there: a fifth of the way
+// from the first column to the last, which is one column.
+func TestBentTriggerMovesPixels(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		b := torch.NewBuilder(s)
+		m, err := b.Finish(b.Part("Right").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
+def forward(self, x):
+    right = x[:, :, :, 3:].mean([1, 2, 3]) * self.w
+    return torch.stack([torch.zeros_like(right), right], 1)
+`))
+		if err != nil {
+			return err
+		}
+		o, err := newOpponent(Counter{
+			Counter: config.Counter{Weight: 1, Radius: 0.001, Bend: 0.2, Steps: 8},
+			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 3,
+		}, m, keep)
+		if err != nil {
+			return err
+		}
+		values := make([]float32, 4*2*6*6) // 2 channels
+		for i := range values {
+			values[i] = 1 - float32(i%6)/5
+		}
+		got, err := o.images(s, torch.From(s, values, 4, 2, 6, 6), s.Full(0, torch.Int64, 4))
+		if err != nil {
+			return err
+		}
+		for i, v := range torch.Values[float32](got)[2*72:] { // the bent one's images
+			if want := 1 - float32(i%6-1)/5; i%6 > 2 && math.Abs(float64(v-want)) > 0.05 || i%6 == 5 && math.Abs(float64(v-want)) > 1e-5 {
+				t.Fatalf("column %d: %v, want %v", i%6, v, want)
+			}
+		}
+		before := torch.Values[float32](o.triggers[1].delta.In(s))
+		o.restart(s, []int{4, 2, 6, 6})
+		if after := torch.Values[float32](o.triggers[1].delta.In(s)); !reflect.DeepEqual(before, after) {
+			t.Errorf("it was not carried on: %v, before %v", after, before)
 		}
 		return nil
 	})
@@ -164,10 +216,13 @@ func TestScanFindsACorner(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		o := newOpponent(Counter{
+		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
 			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 		}, m, keep)
+		if err != nil {
+			return err
+		}
 		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
 		for range 20 {
 			if _, err := o.images(s, black, labels); err != nil {
@@ -186,12 +241,13 @@ func TestScanFindsACorner(t *testing.T) {
 }
 
 func TestTriggeredImages(t *testing.T) {
+	four := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}}}
 	all := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1}}}
 	dense := opponent{Counter: Counter{Counter: config.Counter{Share: 0.01}}}
 	for _, c := range []struct {
 		o           opponent
 		batch, want int
-	}{{all, 1, 1}, {all, 2, 2}, {all, 3, 3}, {all, 4, 4}, {all, 100, 68}, {all, 125, 85}, {all, 128, 86}, {dense, 128, 2}, {dense, 127, 1}, {dense, 1, 1}} {
+	}{{four, 2, 2}, {four, 4, 4}, {four, 5, 5}, {four, 128, 86}, {all, 1, 1}, {all, 2, 2}, {all, 3, 3}, {all, 4, 4}, {all, 100, 68}, {all, 125, 85}, {all, 128, 86}, {dense, 128, 2}, {dense, 127, 1}, {dense, 1, 1}} {
 		if got := c.o.triggered(c.batch); got != c.want {
 			t.Errorf("%d of %d images, want %d (share %v)", got, c.batch, c.want, c.o.Share)
 		}

@@ -99,7 +99,9 @@ func Relearn(ctx context.Context, dev *torch.Device, r Remedy, src train.Source,
 			}
 		}
 		if r.Counter != nil {
-			l.opponent = newOpponent(*r.Counter, r.Model, keep)
+			if l.opponent, err = newOpponent(*r.Counter, r.Model, keep); err != nil {
+				return err
+			}
 		}
 		return keep.Err()
 	})
@@ -187,7 +189,7 @@ func (l lesson) loss(s *torch.Scope, all, labels, wanted *torch.Tensor) (whole, 
 	triggered := all.Narrow(0, n, of)
 	against := l.opponent.loss(triggered, labels.Narrow(0, 0, of))
 	for i, t := range l.opponent.triggers {
-		weight := l.opponent.labelled(t)
+		weight := t.labels()
 		if from, count := l.opponent.part(i, of); weight > 0 && count > 0 {
 			taught := l.ordinary(triggered.Narrow(0, from, count), labels.Narrow(0, from, count), narrowed(wanted, from, count))
 			against = against.Add(taught.MulScalar(weight))

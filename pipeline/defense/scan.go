@@ -22,13 +22,13 @@ const (
 // several images each. It reads from the device once, and once for each pass of those.
 func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	n := labels.Len()
-	var sparse []*trigger
+	var few []*trigger
 	for i := range o.triggers {
-		if o.triggers[i].kind == sparseTrigger {
-			sparse = append(sparse, &o.triggers[i])
+		if _, ok := o.triggers[i].kind.(sparse); ok {
+			few = append(few, &o.triggers[i])
 		}
 	}
-	if len(sparse) == 0 || n < 2*(finalists+1) || s.Err() != nil {
+	if len(few) == 0 || n < 2*(finalists+1) || s.Err() != nil {
 		return
 	}
 	s.NoGrad(func() {
@@ -36,7 +36,7 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 		patches := torch.From(s, o.patches(n, shape[1], shape[2], shape[3]), shape...)
 		logits := o.answers(s, pixels.Add(patches))
 		var led []*torch.Tensor
-		for _, t := range sparse {
+		for _, t := range few {
 			led = append(led, ledTo(logits, labels, t.class))
 		}
 		values := torch.Values[float32](s.Cat(0, led...).To(torch.Float32))
@@ -44,8 +44,8 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 			return
 		}
 		together := max(1, n/(scanned*(finalists+1)))
-		for i := 0; i < len(sparse); i += together {
-			group := sparse[i:min(i+together, len(sparse))]
+		for i := 0; i < len(few); i += together {
+			group := few[i:min(i+together, len(few))]
 			o.choose(s, pixels, labels, group, patches, values[i*n:(i+len(group))*n])
 		}
 	})

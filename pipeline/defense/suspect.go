@@ -64,7 +64,7 @@ func rounds(classes, batch int) []int {
 // mean share in the outputs for other classes' images. It tells each batch, whose images
 // are at most batch. The model is left in training mode; its weights and statistics stay.
 func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batch int, each func()) ([]float64, error) {
-	c.Restart, c.Steps = 0, 1
+	c.Restart, c.Steps, c.Bend = 0, 1, 0 // there are sparse ones alone
 	var shares []float64
 	for _, together := range rounds(len(classes), batch) {
 		of, err := ledToEach(ctx, dev, m, c, classes[len(shares):len(shares)+together], src, measured(together, batch), each)
@@ -93,9 +93,12 @@ func Suspicious(shares []float64) (place int, led bool) {
 func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batches int, each func()) ([]float64, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
-	o := newOpponent(c, m, keep)
+	o, err := newOpponent(c, m, keep)
+	if err != nil {
+		return nil, err
+	}
 	for _, class := range classes {
-		o.triggers = append(o.triggers, trigger{kind: sparseTrigger, class: class})
+		o.triggers = append(o.triggers, trigger{kind: sparse{common{c.Counter}}, class: class})
 	}
 	sums, of := make([]float64, len(classes)), make([]float64, len(classes))
 	for i := range searched + batches {
