@@ -186,8 +186,8 @@ func (o *opponent) part(trigger, n int) (from, count int) {
 		}
 		all += t.size()
 	}
-	up := func(to int) int { return (2*to*n + all) / (2 * all) } // rounded, so that of as many images as triggers each gets one
-	return up(before), up(before+o.triggers[trigger].size()) - up(before)
+	edge := func(to int) int { return (2*to*n + all) / (2 * all) } // rounded, so that of as many images as triggers each gets one
+	return edge(before), edge(before+o.triggers[trigger].size()) - edge(before)
 }
 
 // slice is the i-th of so many equal parts of n.

@@ -254,6 +254,24 @@ func TestTriggeredImages(t *testing.T) {
 	}
 }
 
+// Each image's own have three images for two of any other kind, and each kind has one
+// where there are as many.
+func TestPartsOfABatch(t *testing.T) {
+	o := opponent{Counter: Counter{Counter: config.Counter{Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}}}
+	for _, kind := range o.kinds() {
+		o.triggers = append(o.triggers, trigger{kind: kind})
+	}
+	for n, want := range map[int][]int{4: {1, 1, 1, 1}, 5: {1, 1, 2, 1}, 100: {22, 22, 34, 22}} {
+		at := 0
+		for i, count := range want {
+			if from, got := o.part(i, n); from != at || got != count {
+				t.Errorf("trigger %d of %d images: %d from %d on, want %d from %d on", i, n, got, from, count, at)
+			}
+			at += count
+		}
+	}
+}
+
 // Of a batch of five three get triggers, one of each kind: their outputs come after the
 // five, and what is asked of them goes by the first three's labels and teacher.
 func TestLossOfABatchWithTriggers(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 type trigger struct {
 	kind
 	class int
-	delta *torch.Tensor // what the change is, as its kind has it; on a scope of its own
+	delta *torch.Tensor // what the change is, as its kind has it; on the opponent's scope
 }
 
 // kind is what a trigger may do to images.
@@ -86,8 +86,8 @@ func (own) size() int    { return 3 } // what each image finds alone is learnt m
 func (o own) steps() int { return o.SampleSteps }
 func (own) lasts() bool  { return false }
 
-// bent moves every pixel along a smooth field, within Bend. Its delta is 1×2×k×k shares
-// of the image's sides, to the right and down, between which the field is interpolated.
+// bent moves every pixel along a smooth field. Its delta is 1×2×k×k shares of the image's
+// sides, to the right and down, within Bend; bicubic interpolation between them may go further.
 type bent struct {
 	common
 	bend *torch.Module
