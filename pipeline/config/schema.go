@@ -222,8 +222,8 @@ type Counter struct {
 	// SampleRadius bounds that by the triggers that are each image's own, made anew
 	// with each batch; 0: there are none.
 	SampleRadius float64 `mapstructure:"sample_radius" validate:"gte=0,lte=1"`
-	// Bend bounds how far the bent trigger moves pixels along a smooth field, as a
-	// share of the image's sides; 0: there is none.
+	// Bend bounds the points of the smooth field along which the bent trigger moves
+	// pixels, as a share of the image's sides; 0: there is none.
 	Bend float64 `mapstructure:"bend" validate:"gte=0,lte=1"`
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`

@@ -122,8 +122,8 @@ func (o *opponent) kinds() []kind {
 // restart makes the triggers, and now and then makes one anew.
 func (o *opponent) restart(s *torch.Scope, batch []int) {
 	if o.triggers == nil {
-		for _, kind := range o.kinds() {
-			o.triggers = append(o.triggers, trigger{kind: kind, class: o.Class})
+		for _, k := range o.kinds() {
+			o.triggers = append(o.triggers, trigger{kind: k, class: o.Class})
 		}
 	}
 	for i := range o.triggers {

@@ -134,9 +134,9 @@ func (o *opponent) measure(s *torch.Scope, pixels, labels *torch.Tensor, sums, o
 			if count == 0 || s.Err() != nil {
 				continue
 			}
-			own := labels.Narrow(0, from, count)
-			sums[i] += ledTo(logits.Narrow(0, from, count), own, t.class).Sum().Item()
-			of[i] += own.NeScalar(float64(t.class)).Sum().Item()
+			theirs := labels.Narrow(0, from, count)
+			sums[i] += ledTo(logits.Narrow(0, from, count), theirs, t.class).Sum().Item()
+			of[i] += theirs.NeScalar(float64(t.class)).Sum().Item()
 		}
 	})
 }

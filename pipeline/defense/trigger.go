@@ -106,7 +106,8 @@ func (b bent) moved(delta, slope *torch.Tensor) *torch.Tensor {
 	return up(delta, slope, b.Bend/4, b.Bend)
 }
 
-// bender is a module that takes pixels and bent's delta. Beyond the edges images go on as there.
+// bender is a module that takes pixels and bent's delta. It interpolates linearly between
+// pixels; what comes in from beyond an edge is the edge's pixel.
 func bender(s *torch.Scope) (*torch.Module, error) {
 	b := torch.NewBuilder(s)
 	return b.Finish(b.Part("Bend").Buffer("identity", torch.From(s, []float32{1, 0, 0, 0, 1, 0}, 1, 2, 3)).Define(`
