@@ -174,6 +174,30 @@ def forward(self, x):
 	})
 }
 
+// Nothing moved leaves the pixels where they are, in bfloat16's forward passes too.
+func TestBentTriggerBeginsAtTheImage(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		m, err := bender(s)
+		if err != nil {
+			return err
+		}
+		values := make([]float32, 32*32)
+		for i := range values {
+			values[i] = float32(i*37%101) / 100
+		}
+		still := s.Full(0, torch.Float32, 1, 2, bendPoints, bendPoints)
+		s.With(torch.BFloat16, func() {
+			for i, v := range torch.Values[float32](bent{bend: m}.on(torch.From(s, values, 1, 1, 32, 32), still)) {
+				if math.Abs(float64(v-values[i])) > 1e-4 {
+					t.Fatalf("pixel %d is %v, want %v", i, v, values[i])
+				}
+			}
+		})
+		return nil
+	})
+}
+
 func TestSoftCrossEntropyIsLeastForTheTeacherItself(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	testenv.Do(t, dev, func(s *torch.Scope) error {

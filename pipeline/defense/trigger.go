@@ -108,13 +108,15 @@ func (b bent) moved(delta, slope *torch.Tensor) *torch.Tensor {
 
 // bender is a module that takes pixels and bent's delta. It interpolates linearly between
 // pixels; what comes in from beyond an edge is the edge's pixel.
+// The identity is float64, which autocast leaves alone: in bfloat16 pixels would not stay.
 func bender(s *torch.Scope) (*torch.Module, error) {
 	b := torch.NewBuilder(s)
-	return b.Finish(b.Part("Bend").Buffer("identity", torch.From(s, []float32{1, 0, 0, 0, 1, 0}, 1, 2, 3)).Define(`
+	return b.Finish(b.Part("Bend").Buffer("identity", torch.From(s, []float64{1, 0, 0, 0, 1, 0}, 1, 2, 3)).Define(`
 def forward(self, x, moves):
     side = [x.size(2), x.size(3)]
     field = torch.upsample_bicubic2d(moves, side, True).permute([0, 2, 3, 1])
-    places = torch.affine_grid_generator(self.identity, [1, 1, side[0], side[1]], True) - field * 2.0
+    still = torch.affine_grid_generator(self.identity, [1, 1, side[0], side[1]], True).to(field.dtype)
+    places = still - field * 2.0
     return torch.grid_sampler(x.contiguous(), places.expand([x.size(0), -1, -1, -1]), 0, 1, True)
 `))
 }
