@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
@@ -74,17 +75,48 @@ func (r *run) ulrl(ctx context.Context) error {
 		r.result.Kept = true
 		remedy.Layers, remedy.Selections = nil, nil
 	}
-	return r.relearn(func(src train.Source) error {
-		_, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx))
-		if err != nil || remedy.Counter == nil {
+	return r.relearn(func(src train.Source) error { return r.against(ctx, remedy, src) })
+}
+
+// against relearns the original, and mends what the counter's triggers cost clean images.
+func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Source) error {
+	plain := r.loader(r.c.Relearn.BatchSize, false)
+	restores := remedy.Counter != nil && remedy.Counter.Floor > 0 && r.head.Bias != ""
+	var before float64
+	if restores {
+		var err error
+		if before, err = defense.MeanShare(ctx, r.dev, r.original, remedy.Counter.Class, plain); err != nil {
 			return err
 		}
-		anew, err := defense.Settle(ctx, r.dev, r.original, r.loader(r.c.Relearn.BatchSize, false))
-		if anew {
-			r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
-		}
+	}
+	if _, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx)); err != nil || remedy.Counter == nil {
 		return err
-	})
+	}
+	anew, err := defense.Settle(ctx, r.dev, r.original, plain)
+	if err != nil {
+		return err
+	}
+	if anew {
+		r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
+	}
+	if restores {
+		raised, err := defense.Restore(ctx, r.dev, r.original, *r.head, remedy.Counter.Class, remedy.Counter.Floor*before, plain)
+		if err != nil {
+			return err
+		}
+		r.result.Raised = raised
+	}
+	return nil
+}
+
+// costly is how much of its accuracy the suspicious class may lose without a warning.
+const costly = 0.15
+
+// warnOfClass tells where the defence was paid for by one class: ACC hides it.
+func (r *run) warnOfClass() {
+	if before, after := r.result.SuspiciousACC(); before != nil && *before-*after > costly {
+		r.warn(fmt.Sprintf("of the suspicious class's own images %.1f %% are still recognised, %.1f %% before: a higher relearn.counter.floor gives it more, and the trigger a little", 100**after, 100**before))
+	}
 }
 
 // counter is what the config holds against the backdoor, for the class that the

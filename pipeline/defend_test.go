@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	logtest "github.com/sirupsen/logrus/hooks/test"
+
+	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/runstore"
 )
 
@@ -21,6 +24,7 @@ func TestMethods(t *testing.T) {
 		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.rho=0", "relearn.stride=0", "relearn.back=0", "relearn.reinitialise=true"},
 		"ft":        {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"}, "ulrl": nil,
 		"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, not taken back": {"relearn.back=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"}, "ulrl, no bent trigger": {"relearn.counter.bend=0"},
+		"ulrl, class kept": {"relearn.counter.floor=1"},
 	} {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()
@@ -52,6 +56,12 @@ func TestMethods(t *testing.T) {
 		if named := result.SuspiciousClass != nil; named != strings.HasPrefix(name, "ulrl") {
 			t.Errorf("%s: the suspicious class is %v", name, result.SuspiciousClass)
 		}
+		if raised := result.Raised > 0; raised != (name == "ulrl, class kept") {
+			t.Errorf("%s: the suspicious class was raised by %v", name, result.Raised)
+		}
+		if before, after := result.SuspiciousACC(); (before != nil && after != nil) != strings.HasPrefix(name, "ulrl") {
+			t.Errorf("%s: accuracy on the suspicious class's images %v, %v", name, before, after)
+		}
 		text, err := os.ReadFile(f.path(name, runstore.FileResult))
 		if err != nil {
 			t.Fatal(err)
@@ -59,6 +69,22 @@ func TestMethods(t *testing.T) {
 		var written struct{ Method string }
 		if err := json.Unmarshal(text, &written); err != nil || written.Method != method {
 			t.Errorf("result.json says %q of %s, %v", written.Method, name, err)
+		}
+	}
+}
+
+// What one class pays for the others is told: ACC hides it.
+func TestWarnsOfWhatTheSuspiciousClassPaid(t *testing.T) {
+	log, _ := logtest.NewNullLogger()
+	for _, c := range []struct {
+		before, after float64
+		warns         bool
+	}{{0.9, 0.7, true}, {0.9, 0.8, false}, {0.5, 0.9, false}} {
+		scores := func(acc float64) metrics.Scores { return metrics.Scores{ByClass: []*float64{nil, &acc}} }
+		r := &run{env: Env{Log: log}, result: &runstore.Result{
+			SuspiciousClass: &runstore.Class{Index: 1}, Before: scores(c.before), After: scores(c.after)}}
+		if r.warnOfClass(); len(r.result.Warnings) > 0 != c.warns {
+			t.Errorf("%v to %v: %q", c.before, c.after, r.result.Warnings)
 		}
 	}
 }

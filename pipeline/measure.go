@@ -109,6 +109,9 @@ func (g *gauge) loader(set *dataset.Set) *dataset.Loader {
 	return dataset.NewLoader(set, dataset.LoaderOptions{BatchSize: g.batch, Normalise: g.normalise})
 }
 
+// manyClasses is for how many classes accuracy is told one by one.
+const manyClasses = 1000
+
 // scores measures ACC and, where a trigger is known, ASR and RA. The model is
 // not changed.
 func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metrics.Scores, error) {
@@ -130,12 +133,17 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 			return err
 		}
 		var clean, hit, robust metrics.Count
+		var classes metrics.Classes
+		if n := len(g.clean.Classes); n <= manyClasses {
+			classes = make(metrics.Classes, n)
+		}
 		err = g.predict(ctx, fast, nil, g.clean, func(at int, predicted []int64) {
 			clean.Add(predicted, g.clean.Labels[at:])
+			classes.Add(predicted, g.clean.Labels[at:])
 			g.env.Progress.Step("")
 		})
 		if err != nil || g.victims == nil {
-			scores.ACC, scores.CleanImages = clean.Share(), clean.Total
+			scores.ACC, scores.ByClass, scores.CleanImages = clean.Share(), classes.Shares(), clean.Total
 			return err
 		}
 		err = g.predict(ctx, fast, g.trigger, g.victims, func(at int, predicted []int64) {
@@ -143,7 +151,7 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 			robust.Add(predicted, g.victims.Labels[at:])
 			g.env.Progress.Step("")
 		})
-		scores.ACC, scores.CleanImages = clean.Share(), clean.Total
+		scores.ACC, scores.ByClass, scores.CleanImages = clean.Share(), classes.Shares(), clean.Total
 		scores.ASR, scores.RA, scores.TriggeredImages = hit.Share(), robust.Share(), hit.Total
 		return err
 	})

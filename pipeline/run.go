@@ -96,6 +96,7 @@ func (r *run) steps(ctx context.Context) error {
 		{"evaluate after", func(ctx context.Context) (err error) {
 			r.result.After, err = r.gauge.scores(ctx, "evaluate after", r.original)
 			r.result.DER = metrics.DER(r.result.Before, r.result.After)
+			r.warnOfClass()
 			return err
 		}},
 		{"write", r.write},

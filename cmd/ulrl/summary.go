@@ -30,7 +30,11 @@ func writeRun(w io.Writer, width int, r *runReport) {
 func writeNeurons(w io.Writer, width int, r *runReport) {
 	fmt.Fprintln(w)
 	if c := r.SuspiciousClass; c != nil {
-		paragraph(w, width, "", "Suspicious class: "+printable(c.String()))
+		own := ""
+		if before, after := r.SuspiciousACC(); before != nil {
+			own = ", accuracy on its images " + strings.TrimSpace(percent(before)) + " before, " + strings.TrimSpace(percent(after)) + " after"
+		}
+		paragraph(w, width, "", "Suspicious class: "+printable(c.String())+own)
 	}
 	switch {
 	case r.OnlyTuned():

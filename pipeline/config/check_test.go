@@ -91,6 +91,7 @@ func TestRanges(t *testing.T) {
 		{"attack.train.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"defense.method", "ulrl ft ft-sam", "prune", "one of ulrl, ft, ft-sam"},
 		{"relearn.counter.suspects", "1 1000", "0 1001", "a whole number from 1 to 1000"},
+		{"relearn.counter.floor", "0 1", "-0.1 1.1", share},
 		{"relearn.stride", "0 1", "-0.1 1.1", "a number from 0 to 1"},
 		{"relearn.lookback", "0 0.9", "-0.1 1", momentum},
 		{"relearn.back", "0 0.9", "-0.1 1", momentum},

@@ -6,6 +6,9 @@ package metrics
 type Scores struct {
 	// ACC is the clean accuracy: clean images classified as labelled.
 	ACC *float64 `json:"acc"`
+	// ByClass is that of each class's images, by its index, nil where there are none;
+	// empty where there are more than 1,000 classes.
+	ByClass []*float64 `json:"acc_by_class,omitempty"`
 	// ASR is the attack success rate: of triggered images whose true class is
 	// not the target, those classified as the target. Images of the target
 	// class never count.
@@ -43,6 +46,27 @@ func (c *Count) Add(predicted, want []int64) {
 		}
 	}
 	c.Total += len(predicted)
+}
+
+// Classes tallies predictions for each class's images, by its index.
+type Classes []Count
+
+// Add counts one batch; labels that are no index count nowhere.
+func (c Classes) Add(predicted, want []int64) {
+	for i, p := range predicted {
+		if label := want[i]; label >= 0 && int(label) < len(c) {
+			c[label].Add([]int64{p}, []int64{label})
+		}
+	}
+}
+
+// Shares are Right/Total of each class, nil for nothing.
+func (c Classes) Shares() []*float64 {
+	shares := make([]*float64, len(c))
+	for i, count := range c {
+		shares[i] = count.Share()
+	}
+	return shares
 }
 
 // Share is Right/Total, nil for nothing.

@@ -29,6 +29,15 @@ func TestDER(t *testing.T) {
 	}
 }
 
+func TestClasses(t *testing.T) {
+	c := make(Classes, 3)
+	c.Add([]int64{0, 1, 1, 0}, []int64{0, 0, 1, 9})
+	got := c.Shares()
+	if got[0] == nil || *got[0] != 0.5 || got[1] == nil || *got[1] != 1 || got[2] != nil {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestCount(t *testing.T) {
 	var c Count
 	if c.Share() != nil {

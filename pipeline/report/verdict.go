@@ -92,7 +92,11 @@ func triggeredText(asr float64) string {
 // found says what selection found, where the headline does not.
 func found(r *runstore.Result) string {
 	if c := r.SuspiciousClass; c != nil {
-		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s.", c))
+		own := ""
+		if before, after := r.SuspiciousACC(); before != nil {
+			own = fmt.Sprintf("; accuracy on its own images %.3f → %.3f", *before, *after)
+		}
+		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s%s.", c, own))
 	}
 	return foundNeurons(r)
 }

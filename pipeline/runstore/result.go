@@ -37,6 +37,8 @@ type Result struct {
 	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
 	// or a few pixels have it; nil where it was not looked for.
 	SuspiciousClass *Class `json:"suspicious_class,omitempty"`
+	// Raised is by how much that class's bias was raised in the end (relearn.counter.floor).
+	Raised float64 `json:"raised,omitempty"`
 	// Suspects are the classes among which that was looked for, by the head's scores.
 	Suspects []Class `json:"suspects,omitempty"`
 	// Layers is how the neurons of each scored layer were judged.
@@ -57,6 +59,22 @@ type Result struct {
 	Files    map[string]string `json:"files"` // what → name in the run directory
 	// Sums are the SHA-256 of the directory\'s other files, by name.
 	Sums map[string]string `json:"sha256,omitempty"`
+}
+
+// SuspiciousACC is the accuracy on the suspicious class's own images, before and
+// after; nil where it is not known.
+func (r *Result) SuspiciousACC() (before, after *float64) {
+	of := func(s metrics.Scores) *float64 {
+		if c := r.SuspiciousClass; c != nil && c.Index < len(s.ByClass) {
+			return s.ByClass[c.Index]
+		}
+		return nil
+	}
+	before, after = of(r.Before), of(r.After)
+	if before == nil || after == nil {
+		return nil, nil
+	}
+	return before, after
 }
 
 // OnlyTuned says that the method looks for no neurons.
