@@ -134,18 +134,18 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,
 	}
 	classes := defense.Suspects(head[0], counter.Suspects)
-	shares, err := r.ledTo(ctx, *counter, classes)
+	leads, err := r.ledTo(ctx, *counter, classes)
 	if err != nil {
 		return nil, err
 	}
 	for i, class := range classes {
 		c := runstore.Class{Index: class, Name: r.clean.Classes[class]}
-		if shares != nil {
-			c.Led = shares[i]
+		if leads != nil {
+			c.Led = leads[i].Share
 		}
 		r.result.Suspects = append(r.result.Suspects, c)
 	}
-	place, led := defense.Suspicious(shares)
+	place, led := defense.Suspicious(leads)
 	found := r.result.Suspects[place]
 	if !led {
 		found.Led = 0
@@ -153,12 +153,15 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	r.result.SuspiciousClass = &found
 	r.env.Log.Infof("suspicious class: %s", found)
 	counter.Class = found.Index
+	if led {
+		counter.Found = leads[place].Trigger
+	}
 	return counter, nil
 }
 
 // ledTo is how far a few pixels lead to each of these classes; nil where it is not
 // looked for.
-func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (shares []float64, err error) {
+func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (leads []defense.Lead, err error) {
 	if len(classes) == 1 || c.Pixels == 0 {
 		return nil, nil
 	}
@@ -166,11 +169,11 @@ func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (shar
 	batch := min(r.c.Relearn.BatchSize, src.Images())
 	err = r.timed("suspect", func() error {
 		return r.env.phase("suspect", defense.SuspectBatches(len(classes), batch), func() (err error) {
-			shares, err = defense.LedTo(ctx, r.dev, r.original, c, classes, src, batch, func() { r.env.Progress.Step("") })
+			leads, err = defense.LedTo(ctx, r.dev, r.original, c, classes, src, batch, func() { r.env.Progress.Step("") })
 			return err
 		})
 	})
-	return shares, err
+	return leads, err
 }
 
 func (r *run) loader(batch int, augment bool) *dataset.Loader {

@@ -16,6 +16,7 @@ type Counter struct {
 	Class     int       // the suspicious one
 	Mean, Std []float64 // of the images' normalisation, per channel
 	Seed      uint64
+	Found     []float32 // the sparse trigger that LedTo found for the class, C×H×W; nil: none
 }
 
 // opponent is a Counter at work on one model.
@@ -108,7 +109,7 @@ func (o *opponent) kinds() []kind {
 	c := common{o.Counter.Counter}
 	kinds := []kind{dense{c}}
 	if o.Pixels > 0 {
-		kinds = append(kinds, sparse{c})
+		kinds = append(kinds, sparse{c, o.Found})
 	}
 	if o.SampleRadius > 0 {
 		kinds = append(kinds, own{c})

@@ -2,6 +2,7 @@ package defense
 
 import (
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 
@@ -259,6 +260,67 @@ func TestScanFindsACorner(t *testing.T) {
 				t.Errorf("the corner of the trigger is %v", corner)
 				break
 			}
+		}
+		return nil
+	})
+}
+
+// Half of the images are nearly class 1 as they are, and no patch brings them nearer; the
+// others are far from it, and a bright corner brings them nearer, if not near. That counts.
+func TestScanRanksByWhatPatchesChange(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		b := torch.NewBuilder(s)
+		m, err := b.Finish(b.Part("Near").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
+def forward(self, x):
+    near = torch.exp(-torch.square((x[:, 0, 0, 0] - 0.5) * 20.0)) * 11.5
+    z = torch.maximum(near, x[:, 0, 4:, 4:].mean([1, 2]) * 6.0) - 12.0 * self.w
+    return torch.stack([torch.zeros_like(z), z], 1)
+`))
+		if err != nil {
+			return err
+		}
+		o, err := newOpponent(Counter{
+			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
+			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+		}, m, keep)
+		if err != nil {
+			return err
+		}
+		values := make([]float32, 32*36)
+		for i := 0; i < len(values); i += 2 * 36 {
+			values[i] = 0.5
+		}
+		images, labels := torch.From(s, values, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
+		o.restart(s, images.Shape())
+		for range 8 {
+			o.scan(s, images, labels)
+		}
+		corner := torch.Values[float32](o.triggers[1].delta.In(s).Narrow(1, 4, 2).Narrow(2, 4, 2).Reshape(4))
+		for _, v := range corner {
+			if v != 1 {
+				t.Errorf("the corner of the trigger is %v", corner)
+				break
+			}
+		}
+		return nil
+	})
+}
+
+// What the class search found is what the sparse trigger begins with.
+func TestSparseTriggerBeginsWithWhatWasFound(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		found := []float32{0, 0.5, -1, 0}
+		o := opponent{keep: keep, rng: rand.New(rand.NewPCG(1, 1)), Counter: Counter{
+			Counter: config.Counter{Radius: 0.1, Pixels: 0.5, Share: 1}, Found: found}}
+		o.restart(s, []int{4, 1, 2, 2})
+		if got := torch.Values[float32](o.triggers[1].delta.In(s)); !reflect.DeepEqual(got, found) {
+			t.Errorf("it begins with %v", got)
 		}
 		return nil
 	})

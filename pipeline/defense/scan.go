@@ -19,7 +19,8 @@ const (
 // there alone, slopes lead to what images of a class look like and miss a patch in
 // a corner. Each image of a batch gets a patch of its own; the patches that led
 // theirs furthest to a trigger's class, and the trigger of before, are then tried on
-// several images each. It reads from the device once, and once for each pass of those.
+// several images each. How far is by how much the class's log-share rises: its share alone
+// would be highest for images that are like the class, whatever patch they got. It reads from the device once, and once for each pass of those.
 func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	n := labels.Len()
 	var few []*trigger
@@ -33,11 +34,12 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	}
 	s.NoGrad(func() {
 		shape := pixels.Shape()
+		plain := o.answers(s, pixels)
 		patches := torch.From(s, o.patches(n, shape[1], shape[2], shape[3]), shape...)
 		logits := o.answers(s, pixels.Add(patches))
 		var led []*torch.Tensor
 		for _, t := range few {
-			led = append(led, ledTo(logits, labels, t.class))
+			led = append(led, gained(logits, plain, labels, t.class))
 		}
 		values := torch.Values[float32](s.Cat(0, led...).To(torch.Float32))
 		if s.Err() != nil {
@@ -46,7 +48,7 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 		together := max(1, n/(scanned*(finalists+1)))
 		for i := 0; i < len(few); i += together {
 			group := few[i:min(i+together, len(few))]
-			o.choose(s, pixels, labels, group, patches, values[i*n:(i+len(group))*n])
+			o.choose(s, pixels, plain, labels, group, patches, values[i*n:(i+len(group))*n])
 		}
 	})
 }
@@ -54,7 +56,7 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 // choose tries, for each of several triggers, the patches that led furthest beside the
 // trigger as it is, on equal parts of a batch, and takes the better one. Led are the
 // patches' own values for each trigger, one after the other.
-func (o *opponent) choose(s *torch.Scope, pixels, labels *torch.Tensor, group []*trigger, patches *torch.Tensor, led []float32) {
+func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, group []*trigger, patches *torch.Tensor, led []float32) {
 	n, shape := labels.Len(), pixels.Shape()
 	var tried []*torch.Tensor
 	for i, t := range group {
@@ -63,7 +65,7 @@ func (o *opponent) choose(s *torch.Scope, pixels, labels *torch.Tensor, group []
 		}
 		tried = append(tried, t.delta.In(s).Reshape(1, shape[1], shape[2], shape[3]))
 	}
-	means := o.means(s, pixels, labels, group, tried)
+	means := o.means(s, pixels, plain, labels, group, tried)
 	for i, t := range group {
 		if s.Err() != nil {
 			return
@@ -77,7 +79,7 @@ func (o *opponent) choose(s *torch.Scope, pixels, labels *torch.Tensor, group []
 
 // means are how far the changes, equally many for each trigger, lead equal parts of a
 // batch to its class.
-func (o *opponent) means(s *torch.Scope, pixels, labels *torch.Tensor, group []*trigger, tried []*torch.Tensor) []float32 {
+func (o *opponent) means(s *torch.Scope, pixels, plain, labels *torch.Tensor, group []*trigger, tried []*torch.Tensor) []float32 {
 	n, each := labels.Len(), len(tried)/len(group)
 	var parts, means []*torch.Tensor
 	for i, delta := range tried {
@@ -88,7 +90,7 @@ func (o *opponent) means(s *torch.Scope, pixels, labels *torch.Tensor, group []*
 	for i := range tried {
 		from, count := slice(i, len(tried), n)
 		class, of := group[i/each].class, labels.Narrow(0, from, count)
-		means = append(means, overOthers(logShare(logits.Narrow(0, from, count), class).Exp(), of, class).Reshape(1))
+		means = append(means, overOthers(logShare(logits.Narrow(0, from, count), class).Sub(logShare(plain.Narrow(0, from, count), class)), of, class).Reshape(1))
 	}
 	return torch.Values[float32](s.Cat(0, means...).To(torch.Float32))
 }
@@ -112,6 +114,13 @@ func (o *opponent) answers(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
 func ledTo(logits, labels *torch.Tensor, class int) *torch.Tensor {
 	share := logShare(logits, class).Exp()
 	return share.Mul(labels.NeScalar(float64(class)).To(share.DType()))
+}
+
+// gained is by how much a class's log-share in each image's outputs exceeds that in the
+// outputs for the images as they are; 0 for images that are of it.
+func gained(logits, plain, labels *torch.Tensor, class int) *torch.Tensor {
+	more := logShare(logits, class).Sub(logShare(plain, class))
+	return more.Mul(labels.NeScalar(float64(class)).To(more.DType()))
 }
 
 // patches are n images, c×h×w, of 0 but for a rectangle each: as bright as can

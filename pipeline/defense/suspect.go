@@ -59,38 +59,44 @@ func rounds(classes, batch int) []int {
 	return out
 }
 
+// Lead is how far a sparse trigger leads to a class.
+type Lead struct {
+	Share   float64   // the class's mean share in the outputs for other classes' images
+	Trigger []float32 // what it adds to pixels from 0 to 1, C×H×W
+}
+
 // LedTo looks for the sparse triggers of these classes on the model as it is, several
-// classes' at once on parts of each batch, and returns how far each leads: its class's
-// mean share in the outputs for other classes' images. It tells each batch, whose images
-// are at most batch. The model is left in training mode; its weights and statistics stay.
-func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batch int, each func()) ([]float64, error) {
+// classes' at once on parts of each batch, and returns how far each leads. It tells each
+// batch, whose images are at most batch. The model is left in training mode; its weights
+// and statistics stay.
+func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batch int, each func()) ([]Lead, error) {
 	c.Restart, c.Steps, c.Bend = 0, 1, 0 // there are sparse ones alone
-	var shares []float64
+	var leads []Lead
 	for _, together := range rounds(len(classes), batch) {
-		of, err := ledToEach(ctx, dev, m, c, classes[len(shares):len(shares)+together], src, measured(together, batch), each)
+		of, err := ledToEach(ctx, dev, m, c, classes[len(leads):len(leads)+together], src, measured(together, batch), each)
 		if err != nil {
 			return nil, fmt.Errorf("look for what leads to the classes: %w", err)
 		}
-		shares = append(shares, of...)
+		leads = append(leads, of...)
 	}
-	return shares, nil
+	return leads, nil
 }
 
 // Suspicious is the place of the class that a backdoor leads to among those whose rows
 // of the head changed most, the most changed first: the one that few pixels lead to
 // furthest, or where that is not far (false) the first.
-func Suspicious(shares []float64) (place int, led bool) {
-	for i, share := range shares {
-		if share > far && (!led || share > shares[place]) {
+func Suspicious(leads []Lead) (place int, led bool) {
+	for i, lead := range leads {
+		if lead.Share > far && (!led || lead.Share > leads[place].Share) {
 			place, led = i, true
 		}
 	}
 	return place, led
 }
 
-// ledToEach are the mean shares of classes in the outputs for other classes' images
-// with the sparse triggers that are found for them, over so many batches.
-func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batches int, each func()) ([]float64, error) {
+// ledToEach are the sparse triggers that are found for classes, and how far they lead
+// over so many batches.
+func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batches int, each func()) ([]Lead, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	o, err := newOpponent(c, m, keep)
@@ -98,7 +104,7 @@ func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counte
 		return nil, err
 	}
 	for _, class := range classes {
-		o.triggers = append(o.triggers, trigger{kind: sparse{common{c.Counter}}, class: class})
+		o.triggers = append(o.triggers, trigger{kind: sparse{common: common{c.Counter}}, class: class})
 	}
 	sums, of := make([]float64, len(classes)), make([]float64, len(classes))
 	for i := range searched + batches {
@@ -118,10 +124,14 @@ func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counte
 		}
 		each()
 	}
-	for i := range sums {
-		sums[i] /= max(of[i], 1)
-	}
-	return sums, nil
+	leads := make([]Lead, len(classes))
+	err = dev.Do(ctx, func(s *torch.Scope) error {
+		for i, t := range o.triggers {
+			leads[i] = Lead{sums[i] / max(of[i], 1), torch.Values[float32](t.delta.In(s))}
+		}
+		return s.Err()
+	})
+	return leads, err
 }
 
 // measure adds how far each trigger leads its part of a batch to its class, in sum and

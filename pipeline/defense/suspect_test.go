@@ -53,15 +53,19 @@ func TestLedTo(t *testing.T) {
 		{[]int{2, 1}, 192, searched + 2},
 	} {
 		batches := 0
-		shares, err := LedTo(t.Context(), dev, m, counter, c.classes, dark{}, c.batch, func() { batches++ })
+		leads, err := LedTo(t.Context(), dev, m, counter, c.classes, dark{}, c.batch, func() { batches++ })
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, class := range c.classes {
 			// Black images are of class 0 as they are.
-			if want := []bool{true, true, false}[class]; len(shares) != len(c.classes) || shares[i] > 0.9 != want || shares[i] < 0.1 == want {
-				t.Errorf("of %v: led %v", c.classes, shares)
+			if want := []bool{true, true, false}[class]; len(leads) != len(c.classes) || leads[i].Share > 0.9 != want || leads[i].Share < 0.1 == want {
+				t.Errorf("of %v: led %v", c.classes, leads)
 				break
+			}
+			// The lower right corner is what makes class 1.
+			if corner := leads[i].Trigger[35]; len(leads[i].Trigger) != 36 || class == 1 && corner < 0.5 {
+				t.Errorf("of %v: class %d's trigger is %v", c.classes, class, leads[i].Trigger)
 			}
 		}
 		if said := SuspectBatches(len(c.classes), c.batch); batches != c.told || said != batches {
@@ -82,7 +86,11 @@ func TestSuspicious(t *testing.T) {
 		place  int
 		led    bool
 	}{{[]float64{0.2}, 0, false}, {[]float64{0.1, 0.3}, 0, false}, {[]float64{0.1, 0.4, 0.4}, 1, true}, {[]float64{0.5, 0.6}, 1, true}} {
-		if place, led := Suspicious(c.shares); place != c.place || led != c.led {
+		leads := make([]Lead, len(c.shares))
+		for i, share := range c.shares {
+			leads[i].Share = share
+		}
+		if place, led := Suspicious(leads); place != c.place || led != c.led {
 			t.Errorf("%v: %d, %v, want %d, %v", c.shares, place, led, c.place, c.led)
 		}
 	}

@@ -56,9 +56,15 @@ func (d dense) moved(delta, slope *torch.Tensor) *torch.Tensor {
 func (d dense) labels() float64 { return d.DenseLabels }
 
 // sparse changes few pixels, to any extent.
-type sparse struct{ common }
+type sparse struct {
+	common
+	found []float32 // what it begins with, c×h×w; nil: nothing
+}
 
-func (sparse) begins(s *torch.Scope, _ *rand.Rand, _ int, image []int) *torch.Tensor {
+func (p sparse) begins(s *torch.Scope, _ *rand.Rand, _ int, image []int) *torch.Tensor {
+	if p.found != nil {
+		return torch.From(s, p.found, image...)
+	}
 	return s.Full(0, torch.Float32, image...)
 }
 
