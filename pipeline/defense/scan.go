@@ -19,8 +19,9 @@ const (
 // there alone, slopes lead to what images of a class look like and miss a patch in
 // a corner. Each image of a batch gets a patch of its own; the patches that led
 // theirs furthest to a trigger's class, and the trigger of before, are then tried on
-// several images each. How far is by how much the class's log-share rises: its share alone
-// would be highest for images that are like the class, whatever patch they got. It reads from the device once, and once for each pass of those.
+// several images each. How far is by how much the class's log-share rises: its share
+// would be highest for images that are like the class, whatever patch they got. It
+// reads from the device once, and once for each pass of those.
 func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	n := labels.Len()
 	var few []*trigger
