@@ -142,8 +142,8 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 			classes.Add(predicted, g.clean.Labels[at:])
 			g.env.Progress.Step("")
 		})
+		scores.ACC, scores.ByClass, scores.CleanImages = clean.Share(), classes.Shares(), clean.Total
 		if err != nil || g.victims == nil {
-			scores.ACC, scores.ByClass, scores.CleanImages = clean.Share(), classes.Shares(), clean.Total
 			return err
 		}
 		err = g.predict(ctx, fast, g.trigger, g.victims, func(at int, predicted []int64) {
@@ -151,7 +151,6 @@ func (g *gauge) scores(ctx context.Context, phase string, m *torch.Module) (metr
 			robust.Add(predicted, g.victims.Labels[at:])
 			g.env.Progress.Step("")
 		})
-		scores.ACC, scores.ByClass, scores.CleanImages = clean.Share(), classes.Shares(), clean.Total
 		scores.ASR, scores.RA, scores.TriggeredImages = hit.Share(), robust.Share(), hit.Total
 		return err
 	})

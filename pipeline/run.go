@@ -96,7 +96,9 @@ func (r *run) steps(ctx context.Context) error {
 		{"evaluate after", func(ctx context.Context) (err error) {
 			r.result.After, err = r.gauge.scores(ctx, "evaluate after", r.original)
 			r.result.DER = metrics.DER(r.result.Before, r.result.After)
-			r.warnOfClass()
+			if err == nil { // else it is of a part of the images
+				r.warnOfClass()
+			}
 			return err
 		}},
 		{"write", r.write},

@@ -236,11 +236,16 @@ func (o *opponent) fit(s *torch.Scope, pixels, labels *torch.Tensor, which []int
 	})
 }
 
+// ofOthers are a batch's values, 0 for images whose label is the class.
+func ofOthers(values, labels *torch.Tensor, class int) *torch.Tensor {
+	return values.Mul(labels.NeScalar(float64(class)).To(values.DType()))
+}
+
 // overOthers is the mean of a batch's values over the images whose label is not
 // the class.
 func overOthers(values, labels *torch.Tensor, class int) *torch.Tensor {
 	others := labels.NeScalar(float64(class)).To(values.DType())
-	return values.Mul(others).Sum().Div(others.Sum().AddScalar(1e-6))
+	return ofOthers(values, labels, class).Sum().Div(others.Sum().AddScalar(1e-6))
 }
 
 // loss is −log(1 − p) of the suspicious class's share p, over the images of

@@ -230,6 +230,19 @@ def forward(self, x):
 `))
 }
 
+// scanning is an opponent that looks among patches for what leads 6×6 images to class 1.
+func scanning(m *torch.Module, keep *torch.Scope) (*opponent, error) {
+	return newOpponent(Counter{
+		Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
+		Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+	}, m, keep)
+}
+
+// cornerOf is the lower right corner, 2×2, of its sparse trigger.
+func cornerOf(s *torch.Scope, o *opponent) []float32 {
+	return torch.Values[float32](o.triggers[1].delta.In(s).Narrow(1, 4, 2).Narrow(2, 4, 2).Reshape(4))
+}
+
 // A model that obeys a bright 2×2 corner alone, nearly without a slope elsewhere:
 // only trying patches finds it.
 func TestScanFindsACorner(t *testing.T) {
@@ -241,10 +254,7 @@ func TestScanFindsACorner(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		o, err := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
-			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
-		}, m, keep)
+		o, err := scanning(m, keep)
 		if err != nil {
 			return err
 		}
@@ -254,7 +264,7 @@ func TestScanFindsACorner(t *testing.T) {
 				return err
 			}
 		}
-		corner := torch.Values[float32](o.triggers[1].delta.In(s).Narrow(1, 4, 2).Narrow(2, 4, 2).Reshape(4))
+		corner := cornerOf(s, o)
 		for _, v := range corner {
 			if v < 0.9 {
 				t.Errorf("the corner of the trigger is %v", corner)
@@ -282,10 +292,7 @@ def forward(self, x):
 		if err != nil {
 			return err
 		}
-		o, err := newOpponent(Counter{
-			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
-			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
-		}, m, keep)
+		o, err := scanning(m, keep)
 		if err != nil {
 			return err
 		}
@@ -298,7 +305,7 @@ def forward(self, x):
 		for range 8 {
 			o.scan(s, images, labels)
 		}
-		corner := torch.Values[float32](o.triggers[1].delta.In(s).Narrow(1, 4, 2).Narrow(2, 4, 2).Reshape(4))
+		corner := cornerOf(s, o)
 		for _, v := range corner {
 			if v != 1 {
 				t.Errorf("the corner of the trigger is %v", corner)

@@ -55,28 +55,12 @@ func Restore(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 // logOdds are those of a class, for each of the samples, in evaluation mode.
 func logOdds(ctx context.Context, dev *torch.Device, m *torch.Module, class int, src train.Source) ([]float64, error) {
 	var odds []float64
-	for i := range src.Batches() {
-		err := dev.Do(ctx, func(s *torch.Scope) error {
-			if err := m.Train(false); err != nil {
-				return err
-			}
-			s.NoGrad(func() {
-				images, _ := src.Batch(s, 0, i)
-				p := m.Forward(images).To(torch.Float64).LogSoftmax(1)
-				mine := p.Narrow(1, class, 1).Reshape(-1)
-				others := mine.Exp().Neg().AddScalar(1).Clamp(1e-300, 1).Log()
-				odds = append(odds, torch.Values[float64](mine.Sub(others))...)
-			})
-			if err := s.Err(); err != nil {
-				return err
-			}
-			return m.Train(true)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return odds, nil
+	err := eachAnswer(ctx, dev, m, src, func(logits, _ *torch.Tensor) {
+		mine := logShare(logits.To(torch.Float64), class)
+		others := mine.Exp().Neg().AddScalar(1).Clamp(1e-300, 1).Log()
+		odds = append(odds, torch.Values[float64](mine.Sub(others))...)
+	})
+	return odds, err
 }
 
 // shareOf is the mean share that log-odds amount to, raised by so much.

@@ -40,7 +40,7 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 		logits := o.answers(s, pixels.Add(patches))
 		var led []*torch.Tensor
 		for _, t := range few {
-			led = append(led, gained(logits, plain, labels, t.class))
+			led = append(led, ofOthers(rise(logits, plain, t.class), labels, t.class))
 		}
 		values := torch.Values[float32](s.Cat(0, led...).To(torch.Float32))
 		if s.Err() != nil {
@@ -91,7 +91,7 @@ func (o *opponent) means(s *torch.Scope, pixels, plain, labels *torch.Tensor, gr
 	for i := range tried {
 		from, count := slice(i, len(tried), n)
 		class, of := group[i/each].class, labels.Narrow(0, from, count)
-		means = append(means, overOthers(logShare(logits.Narrow(0, from, count), class).Sub(logShare(plain.Narrow(0, from, count), class)), of, class).Reshape(1))
+		means = append(means, overOthers(rise(logits.Narrow(0, from, count), plain.Narrow(0, from, count), class), of, class).Reshape(1))
 	}
 	return torch.Values[float32](s.Cat(0, means...).To(torch.Float32))
 }
@@ -111,17 +111,10 @@ func (o *opponent) answers(s *torch.Scope, pixels *torch.Tensor) *torch.Tensor {
 	return o.m.Forward(o.normalised(s, pixels.Clamp(0, 1)).ChannelsLast())
 }
 
-// ledTo is how likely each image is taken for a class; 0 for images that are of it.
-func ledTo(logits, labels *torch.Tensor, class int) *torch.Tensor {
-	share := logShare(logits, class).Exp()
-	return share.Mul(labels.NeScalar(float64(class)).To(share.DType()))
-}
-
-// gained is by how much a class's log-share in each image's outputs exceeds that in the
-// outputs for the images as they are; 0 for images that are of it.
-func gained(logits, plain, labels *torch.Tensor, class int) *torch.Tensor {
-	more := logShare(logits, class).Sub(logShare(plain, class))
-	return more.Mul(labels.NeScalar(float64(class)).To(more.DType()))
+// rise is by how much a class's log-share in each image's outputs exceeds that in the
+// outputs for the images as they are.
+func rise(logits, plain *torch.Tensor, class int) *torch.Tensor {
+	return logShare(logits, class).Sub(logShare(plain, class))
 }
 
 // patches are n images, c×h×w, of 0 but for a rectangle each: as bright as can

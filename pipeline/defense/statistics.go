@@ -87,21 +87,28 @@ func settled(ctx context.Context, dev *torch.Device, keep *torch.Scope, m *torch
 // evaluation mode; it is left in training mode.
 func meanLoss(ctx context.Context, dev *torch.Device, m *torch.Module, src train.Source) (float64, error) {
 	sum := 0.0
+	err := eachAnswer(ctx, dev, m, src, func(logits, labels *torch.Tensor) { sum += logits.CrossEntropy(labels).Item() })
+	return sum / float64(src.Batches()), err
+}
+
+// eachAnswer hands over a model's outputs for each batch, as it answers in evaluation mode;
+// it is left in training mode.
+func eachAnswer(ctx context.Context, dev *torch.Device, m *torch.Module, src train.Source, take func(logits, labels *torch.Tensor)) error {
 	for i := range src.Batches() {
 		err := dev.Do(ctx, func(s *torch.Scope) error {
 			if err := m.Train(false); err != nil {
 				return err
 			}
 			images, labels := src.Batch(s, 0, i)
-			s.NoGrad(func() { sum += m.Forward(images).CrossEntropy(labels).Item() })
+			s.NoGrad(func() { take(m.Forward(images), labels) })
 			if err := s.Err(); err != nil {
 				return err
 			}
 			return m.Train(true)
 		})
 		if err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return sum / float64(src.Batches()), nil
+	return nil
 }

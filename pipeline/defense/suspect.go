@@ -145,7 +145,7 @@ func (o *opponent) measure(s *torch.Scope, pixels, labels *torch.Tensor, sums, o
 				continue
 			}
 			theirs := labels.Narrow(0, from, count)
-			sums[i] += ledTo(logits.Narrow(0, from, count), theirs, t.class).Sum().Item()
+			sums[i] += ofOthers(logShare(logits.Narrow(0, from, count), t.class).Exp(), theirs, t.class).Sum().Item()
 			of[i] += theirs.NeScalar(float64(t.class)).Sum().Item()
 		}
 	})
