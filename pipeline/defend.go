@@ -114,9 +114,15 @@ const costly = 0.15
 
 // warnOfClass tells where the defence was paid for by one class: ACC hides it.
 func (r *run) warnOfClass() {
-	if before, after := r.result.SuspiciousACC(); before != nil && *before-*after > costly {
-		r.warn(fmt.Sprintf("of the suspicious class's own images %.1f %% are still recognised, %.1f %% before: a higher relearn.counter.floor gives it more, and the trigger a little", 100**after, 100**before))
+	before, after := r.result.SuspiciousACC()
+	if before == nil || *before-*after <= costly {
+		return
 	}
+	advice := "a higher relearn.counter.floor gives it more, and the trigger a little"
+	if r.head.Bias == "" { // which the floor would raise
+		advice = "a lower relearn.counter.weight gives it more, and the trigger too"
+	}
+	r.warn(fmt.Sprintf("of the suspicious class's own images %.1f %% are still recognised, %.1f %% before: %s", 100**after, 100**before, advice))
 }
 
 // counter is what the config holds against the backdoor, for the class that the

@@ -11,6 +11,7 @@ import (
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"ulrl/pipeline/metrics"
+	"ulrl/pipeline/model"
 	"ulrl/pipeline/runstore"
 )
 
@@ -78,13 +79,19 @@ func TestWarnsOfWhatTheSuspiciousClassPaid(t *testing.T) {
 	log, _ := logtest.NewNullLogger()
 	for _, c := range []struct {
 		before, after float64
-		warns         bool
-	}{{0.9, 0.7, true}, {0.9, 0.8, false}, {0.5, 0.9, false}} {
+		bias, advice  string // of the head; what the warning names, "" where there is none
+	}{
+		{0.9, 0.7, "fc.bias", "relearn.counter.floor gives it more"},
+		{0.9, 0.7, "", "relearn.counter.weight gives it more"},
+		{0.9, 0.8, "fc.bias", ""},
+		{0.5, 0.9, "fc.bias", ""},
+	} {
 		scores := func(acc float64) metrics.Scores { return metrics.Scores{ByClass: []*float64{nil, &acc}} }
-		r := &run{env: Env{Log: log}, result: &runstore.Result{
+		r := &run{env: Env{Log: log}, head: &model.Layer{Bias: c.bias}, result: &runstore.Result{
 			SuspiciousClass: &runstore.Class{Index: 1}, Before: scores(c.before), After: scores(c.after)}}
-		if r.warnOfClass(); len(r.result.Warnings) > 0 != c.warns {
-			t.Errorf("%v to %v: %q", c.before, c.after, r.result.Warnings)
+		r.warnOfClass()
+		if got := strings.Join(r.result.Warnings, "\n"); got != "" != (c.advice != "") || !strings.Contains(got, c.advice) {
+			t.Errorf("%v to %v, bias %q: %q, want %q", c.before, c.after, c.bias, got, c.advice)
 		}
 	}
 }
