@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -230,11 +231,18 @@ func writeAttack(ctx context.Context, dev *torch.Device, result *AttackResult, f
 	return nil
 }
 
-type logWatcher struct{ env Env }
+// logWatcher tells the log of a training on images of so many classes.
+type logWatcher struct {
+	env     Env
+	classes int
+}
 
 func (w logWatcher) Batch(note string) { w.env.Progress.Step(note) }
 
 func (w logWatcher) Epoch(e train.Epoch) error {
 	w.env.Log.WithField("phase", e.Phase).Debugf("epoch %d: lr %.4g loss %.4f acc %.4f in %.1f s", e.Epoch, e.LR, e.Loss, e.Accuracy, e.Seconds)
+	if guessing := math.Log(float64(w.classes)); e.Epoch > 1 && e.Loss > guessing {
+		w.env.Log.Warnf("training came apart in epoch %d (mean loss %.2f, guessing has %.2f) and may not have recovered: look at the model's ACC; lower attack.train.lr or take another seed", e.Epoch, e.Loss, guessing)
+	}
 	return nil
 }

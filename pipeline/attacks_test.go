@@ -18,6 +18,7 @@ import (
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/progress"
+	"ulrl/pipeline/train"
 	torch "ulrl/torchbridge"
 )
 
@@ -256,6 +257,23 @@ func TestReadAttack(t *testing.T) {
 			t.Errorf("%s: %v", c.what, err)
 		case !c.none && c.want == "" && (err != nil || r.Name != "badnets" || r.Seed != 3 || r.Dir != dir):
 			t.Errorf("%s: %+v, %v", c.what, r, err)
+		}
+	}
+}
+
+// A training that came apart ends with a model like any other: only its losses tell.
+func TestTrainingThatCameApartIsTold(t *testing.T) {
+	for _, c := range []struct {
+		epoch int
+		loss  float64
+		warns bool
+	}{{1, 4, false}, {2, 2.2, false}, {2, 2.4, true}} {
+		log, hook := test.NewNullLogger()
+		if err := (logWatcher{Env{Log: log}, 10}).Epoch(train.Epoch{Epoch: c.epoch, Loss: c.loss}); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(hook.Entries) > 0; got != c.warns {
+			t.Errorf("epoch %d with a loss of %v: warned %v", c.epoch, c.loss, got)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func newLab(env Env, dev *torch.Device, keep *torch.Scope, c *config.Config, set
 			BatchSize: t.BatchSize, Shuffle: true, Seed: c.Seed, Normalise: n,
 			Crop: t.Augment, Flip: t.Augment && dataset.FlipAllowed(c.Data.Name, c.Data.Flip),
 		},
-		Phase: env.phase, Watch: logWatcher{env},
+		Phase: env.phase, Watch: logWatcher{env, len(set.Classes)},
 		Say: func(note string) { env.Log.Warn(note) },
 	}
 	l.Network = func(ctx context.Context) (*torch.Module, error) { return newNetwork(ctx, l, c.Seed) }
