@@ -81,14 +81,6 @@ func (r *run) ulrl(ctx context.Context) error {
 // against relearns the original, and mends what the counter's triggers cost clean images.
 func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Source) error {
 	plain := r.loader(r.c.Relearn.BatchSize, false)
-	restores := remedy.Counter != nil && remedy.Counter.Floor > 0 && r.head.Bias != ""
-	var before float64
-	if restores {
-		var err error
-		if before, err = defense.MeanShare(ctx, r.dev, r.original, remedy.Counter.Class, plain); err != nil {
-			return err
-		}
-	}
 	if _, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx)); err != nil || remedy.Counter == nil {
 		return err
 	}
@@ -99,14 +91,10 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Sour
 	if anew {
 		r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
 	}
-	if restores {
-		raised, err := defense.Restore(ctx, r.dev, r.original, *r.head, remedy.Counter.Class, remedy.Counter.Floor*before, plain)
-		if err != nil {
-			return err
-		}
-		r.result.Raised = raised
+	if floor := remedy.Counter.Floor; floor > 0 && r.head.Bias != "" {
+		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, remedy.Counter.Class, floor, plain)
 	}
-	return nil
+	return err
 }
 
 // costly is how much of its accuracy the suspicious class may lose without a warning.
@@ -118,9 +106,9 @@ func (r *run) warnOfClass() {
 	if before == nil || *before-*after <= costly {
 		return
 	}
-	advice := "a higher relearn.counter.floor gives it more, and the trigger a little"
-	if r.head.Bias == "" { // which the floor would raise
-		advice = "a lower relearn.counter.weight gives it more, and the trigger too"
+	advice := "a lower relearn.counter.weight gives it more, and the trigger too"
+	if r.c.Relearn.Counter.Floor < 1 && r.head.Bias != "" {
+		advice = "a higher relearn.counter.floor gives it more, and the trigger a little"
 	}
 	r.warn(fmt.Sprintf("of the suspicious class's own images %.1f %% are still recognised, %.1f %% before: %s", 100**after, 100**before, advice))
 }

@@ -10,6 +10,7 @@ import (
 
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
+	"ulrl/pipeline/config"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/runstore"
@@ -25,7 +26,7 @@ func TestMethods(t *testing.T) {
 		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.rho=0", "relearn.stride=0", "relearn.back=0", "relearn.reinitialise=true"},
 		"ft":        {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"}, "ulrl": nil,
 		"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, not taken back": {"relearn.back=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"}, "ulrl, no bent trigger": {"relearn.counter.bend=0"},
-		"ulrl, class kept": {"relearn.counter.floor=1"},
+		"ulrl, biases stay": {"relearn.counter.floor=0"},
 	} {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()
@@ -57,7 +58,7 @@ func TestMethods(t *testing.T) {
 		if named := result.SuspiciousClass != nil; named != strings.HasPrefix(name, "ulrl") {
 			t.Errorf("%s: the suspicious class is %v", name, result.SuspiciousClass)
 		}
-		if raised := result.Raised > 0; raised != (name == "ulrl, class kept") {
+		if raised := result.Raised != 0; raised != (strings.HasPrefix(name, "ulrl") && name != "ulrl, biases stay") {
 			t.Errorf("%s: the suspicious class was raised by %v", name, result.Raised)
 		}
 		if before, after := result.SuspiciousACC(); (before != nil && after != nil) != strings.HasPrefix(name, "ulrl") {
@@ -79,19 +80,23 @@ func TestWarnsOfWhatTheSuspiciousClassPaid(t *testing.T) {
 	log, _ := logtest.NewNullLogger()
 	for _, c := range []struct {
 		before, after float64
-		bias, advice  string // of the head; what the warning names, "" where there is none
+		bias          string // of the head
+		floor         float64
+		advice        string // what the warning names, "" where there is none
 	}{
-		{0.9, 0.7, "fc.bias", "relearn.counter.floor gives it more"},
-		{0.9, 0.7, "", "relearn.counter.weight gives it more"},
-		{0.9, 0.8, "fc.bias", ""},
-		{0.5, 0.9, "fc.bias", ""},
+		{0.9, 0.7, "fc.bias", 0.8, "relearn.counter.floor gives it more"},
+		{0.9, 0.7, "fc.bias", 1, "relearn.counter.weight gives it more"},
+		{0.9, 0.7, "", 0.8, "relearn.counter.weight gives it more"},
+		{0.9, 0.8, "fc.bias", 0.8, ""},
+		{0.5, 0.9, "fc.bias", 0.8, ""},
 	} {
 		scores := func(acc float64) metrics.Scores { return metrics.Scores{ByClass: []*float64{nil, &acc}} }
-		r := &run{env: Env{Log: log}, head: &model.Layer{Bias: c.bias}, result: &runstore.Result{
+		config := &config.Config{Relearn: config.Relearn{Counter: config.Counter{Floor: c.floor}}}
+		r := &run{env: Env{Log: log}, c: config, head: &model.Layer{Bias: c.bias}, result: &runstore.Result{
 			SuspiciousClass: &runstore.Class{Index: 1}, Before: scores(c.before), After: scores(c.after)}}
 		r.warnOfClass()
 		if got := strings.Join(r.result.Warnings, "\n"); got != "" != (c.advice != "") || !strings.Contains(got, c.advice) {
-			t.Errorf("%v to %v, bias %q: %q, want %q", c.before, c.after, c.bias, got, c.advice)
+			t.Errorf("%v to %v, bias %q, floor %v: %q, want %q", c.before, c.after, c.bias, c.floor, got, c.advice)
 		}
 	}
 }

@@ -244,8 +244,8 @@ type Counter struct {
 	Suspects int `mapstructure:"suspects" validate:"gte=1,lte=1000"`
 	// Restart is how likely each begins anew with a batch.
 	Restart float64 `mapstructure:"restart" validate:"gte=0,lte=1"`
-	// Floor is how much of its mean share in the outputs for the clean samples the suspicious
-	// class is left in the end, by its bias in the head; 0: whatever relearning leaves.
+	// Floor is how much of its labels' share of the clean samples the suspicious class has at
+	// least in the outputs for them, when in the end the head's biases are fitted to these; 0: they stay.
 	Floor float64 `mapstructure:"floor" validate:"gte=0,lte=1"`
 }
 

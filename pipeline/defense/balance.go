@@ -1,0 +1,132 @@
+package defense
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"ulrl/pipeline/model"
+	"ulrl/pipeline/train"
+	torch "ulrl/torchbridge"
+)
+
+// highest is by how much Balance raises the suspicious class's bias at most.
+const highest = 2.0
+
+// Balance fits the head's biases to the clean samples: each class's mean share in the
+// outputs for them becomes what their labels say, which is where cross-entropy over the
+// biases is lowest. Of what relearning with a Counter costs in accuracy much is classes
+// that the model no longer dares to name, the suspicious one (class) above all. That one
+// gets at least floor, from 0 to 1, of what the labels say, and is raised by 2 nats at
+// most. A normal prior of deviation 1 keeps biases of which the samples tell little where
+// they are. It reports by how much the class's was raised, in nats. The model is left in
+// training mode.
+func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model.Layer, class int, floor float64, clean train.Source) (raised float64, err error) {
+	fail := func(err error) (float64, error) {
+		return 0, fmt.Errorf("fit the head's biases to the clean samples: %w", err)
+	}
+	var o outputs
+	err = eachAnswer(ctx, dev, m, clean, func(logits, labels *torch.Tensor) {
+		o.logits = append(o.logits, torch.Values[float64](logits.To(torch.Float64))...)
+		o.labels = append(o.labels, torch.Values[int64](labels)...)
+	})
+	if err != nil {
+		return fail(err)
+	}
+	by := o.balance(class, floor)
+	err = dev.Do(ctx, func(s *torch.Scope) error {
+		s.NoGrad(func() {
+			bias := m.Parameter(s, head.Bias)
+			bias.CopyFrom(bias.Add(torch.From(s, by, len(by)).To(bias.DType())))
+		})
+		return s.Err()
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return by[class], nil
+}
+
+// outputs are a model's logits for N samples, N×K, and their labels.
+type outputs struct {
+	logits []float64
+	labels []int64
+}
+
+func (o outputs) classes() int { return len(o.logits) / len(o.labels) }
+
+// balance is by how much each class's logit has to be raised, as Balance says. It goes
+// down a convex function, K steps side by side, each by its own curvature.
+func (o outputs) balance(class int, floor float64) []float64 {
+	const (
+		steps    = 500
+		damping  = 0.7 // all at once would swing
+		furthest = 0.5 // nats, in one step
+		enough   = 1e-7
+	)
+	by := make([]float64, o.classes())
+	shares, curvatures := o.shares(by)
+	wanted := o.wanted(shares[class], class, floor)
+	prior := 1 / float64(len(o.labels))
+	for range steps {
+		most := 0.0
+		for k := range by {
+			step := damping * (wanted[k] - shares[k] - prior*by[k]) / (curvatures[k] + prior)
+			at := by[k]
+			by[k] += max(-furthest, min(furthest, step))
+			if k == class {
+				by[k] = min(by[k], highest)
+			}
+			most = max(most, math.Abs(by[k]-at))
+		}
+		if most < enough {
+			break
+		}
+		shares, curvatures = o.shares(by)
+	}
+	return by
+}
+
+// wanted are the classes' shares by the labels. The suspicious one's own share is left
+// it where that is between floor of this and all of it.
+func (o outputs) wanted(share float64, class int, floor float64) []float64 {
+	wanted := make([]float64, o.classes())
+	for _, label := range o.labels {
+		wanted[label] += 1 / float64(len(o.labels))
+	}
+	all := wanted[class]
+	its := min(max(share, floor*all), all)
+	for k := range wanted {
+		if k != class && all < 1 {
+			wanted[k] *= (1 - its) / (1 - all)
+		}
+	}
+	wanted[class] = its
+	return wanted
+}
+
+// shares are the classes' mean shares with their logits raised by so much, and how
+// steeply each grows with its own.
+func (o outputs) shares(by []float64) (shares, slopes []float64) {
+	k := len(by)
+	shares, slopes = make([]float64, k), make([]float64, k)
+	raised := make([]float64, k)
+	for i := range o.labels {
+		top := math.Inf(-1)
+		for j, logit := range o.logits[i*k : (i+1)*k] {
+			raised[j] = logit + by[j]
+			top = max(top, raised[j])
+		}
+		sum := 0.0
+		for j, r := range raised {
+			raised[j] = math.Exp(r - top)
+			sum += raised[j]
+		}
+		for j, r := range raised {
+			p := r / sum / float64(len(o.labels))
+			shares[j] += p
+			slopes[j] += p * (1 - r/sum)
+		}
+	}
+	return shares, slopes
+}

@@ -1,0 +1,138 @@
+package defense
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"ulrl/pipeline/model"
+	"ulrl/pipeline/testenv"
+	torch "ulrl/torchbridge"
+)
+
+// The fitted logits are where the convex function is lowest that their shares and the
+// prior make, for few classes and many, with classes that no sample has; but for the
+// suspicious one's where that may go no further.
+func TestBalanceOfLogits(t *testing.T) {
+	for name, c := range map[string]struct {
+		classes, samples int
+		lost             float64 // of the suspicious class's logits
+		floor, least     float64 // what is left of its labels' share at least; 0: the prior holds it back
+	}{
+		"all":                  {10, 600, 1, 1, 1},
+		"some":                 {10, 600, 1, 0.9, 0.9},
+		"it has more":          {10, 600, -3, 0.5, 1},
+		"more classes":         {1000, 500, 1, 1, 0},
+		"none of it left":      {10, 600, 30, 1, 0},
+		"two":                  {2, 50, 1, 1, 1},
+		"of one class alone":   {3, 0, 1, 1, 1},
+		"as relearning has it": {10, 600, 0.3, 0.1, 0.1},
+	} {
+		const class = 1
+		o := guesses(c.classes, c.samples, class, c.lost)
+		by := o.balance(class, c.floor)
+		before, _ := o.shares(make([]float64, c.classes))
+		after, _ := o.shares(by)
+		wanted := o.wanted(before[class], class, c.floor)
+		for k, b := range by {
+			bound := k == class && b == highest
+			if slope := wanted[k] - after[k] - b/float64(len(o.labels)); math.Abs(slope) > 1e-6 && !(bound && slope > 0) {
+				t.Errorf("%s: class %d raised by %v has a share of %v, wanted %v", name, k, b, after[k], wanted[k])
+			}
+		}
+		if c.least > 0 && c.samples > 0 && after[class] < 0.97*c.least*share(o.labels, class) {
+			t.Errorf("%s: the class is left %v of %v", name, after[class], share(o.labels, class))
+		}
+	}
+}
+
+// guesses are logits of a model that is right of most samples, less for one class. With no
+// samples there are 20 of the class.
+func guesses(classes, samples, class int, lost float64) outputs {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var o outputs
+	label := func() int { return rng.IntN(classes) }
+	if samples == 0 {
+		samples, label = 20, func() int { return class }
+	}
+	for range samples {
+		at := label()
+		for k := range classes {
+			logit := 2 * rng.NormFloat64()
+			if k == at {
+				logit += 6
+			}
+			if k == class {
+				logit -= lost
+			}
+			o.logits = append(o.logits, logit)
+		}
+		o.labels = append(o.labels, int64(at))
+	}
+	return o
+}
+
+// share is a label's.
+func share(labels []int64, of int64) float64 {
+	n := 0.0
+	for _, label := range labels {
+		if label == of {
+			n++
+		}
+	}
+	return n / float64(len(labels))
+}
+
+// The suspicious class's share stays where it is between the floor and all; the others'
+// fill the rest in their labels' proportions.
+func TestWantedShares(t *testing.T) {
+	o := outputs{logits: make([]float64, 30), labels: []int64{0, 0, 0, 0, 0, 1, 1, 1, 2, 2}}
+	for _, c := range []struct{ share, floor, its float64 }{
+		{0.1, 0.5, 0.25}, {0.3, 0.5, 0.3}, {0.6, 0.5, 0.5}, {0.1, 1, 0.5},
+	} {
+		got := o.wanted(c.share, 0, c.floor)
+		for k, want := range []float64{c.its, (1 - c.its) * 0.6, (1 - c.its) * 0.4} {
+			if math.Abs(got[k]-want) > 1e-12 {
+				t.Errorf("share %v, floor %v: class %d is to have %v, want %v", c.share, c.floor, k, got[k], want)
+			}
+		}
+	}
+}
+
+// A model's biases are moved by what its logits need, and nothing else of it.
+func TestBalance(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var m *torch.Module
+	weight, bias := []float32{0, 1, 0}, []float32{1, -2, 0}
+	testenv.Do(t, dev, func(s *torch.Scope) (err error) {
+		b := torch.NewBuilder(keep)
+		m, err = b.Finish(b.Part("Head").Parameter("weight", torch.From(s, weight, 3, 1)).
+			Parameter("bias", torch.From(s, bias, 3)).
+			Define("def forward(self, x):\n    return torch.linear(x, self.weight, self.bias)\n"))
+		return err
+	})
+	o := outputs{labels: []int64{0, 0, 0, 1}, logits: []float64{1, -2, 0, 1, -2, 0, 1, -2, 0, 1, 2, 0}} // uneven's
+	by := o.balance(1, 1)
+	raised, err := Balance(t.Context(), dev, m, model.Layer{Weight: "weight", Bias: "bias"}, 1, 1, uneven{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(raised-by[1]) > 1e-6 || raised == 0 {
+		t.Errorf("raised by %v, want %v", raised, by[1])
+	}
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		for i, v := range torch.Values[float32](m.Parameter(s, "bias")) {
+			if want := float64(bias[i]) + by[i]; math.Abs(float64(v)-want) > 1e-6 {
+				t.Errorf("bias %d is %v, want %v", i, v, want)
+			}
+		}
+		for i, v := range torch.Values[float32](m.Parameter(s, "weight")) {
+			if v != weight[i] {
+				t.Errorf("weight %d is %v, was %v", i, v, weight[i])
+			}
+		}
+		return s.Err()
+	})
+}
