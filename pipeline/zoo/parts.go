@@ -19,21 +19,30 @@ func (m *maker) conv(in, out, kernel, stride, padding int) *torch.Part {
 	return m.convolve(convolution{in: in, out: out, kernel: kernel, stride: stride, padding: padding})
 }
 
+// narrow is the number of channels from which on oneDNN's AVX2 convolutions with a kernel of
+// 1 and a stride write only into their own memory (docs/compatibility.md). Below it pixels
+// are left out first, which comes to the same.
+const narrow = 8
+
 func (m *maker) convolve(c convolution) *torch.Part {
 	groups := max(c.groups, 1)
 	area := c.kernel * c.kernel
 	f := fan{in: c.in / groups * area, out: c.out * area}
 	p := m.b.Part("Conv2d")
 	m.parameter(p, "weight", m.draw(m.convs.weight(m, f), c.out, c.in/groups, c.kernel, c.kernel))
-	bias := "None"
+	bias, images := "None", "x"
 	if c.bias {
 		m.parameter(p, "bias", m.draw(m.convs.bias(m, f), c.out))
 		bias = "self.bias"
 	}
+	if c.kernel == 1 && c.stride > 1 && c.in < narrow {
+		stride := render("[:, :, ::STRIDE, ::STRIDE]", "STRIDE", c.stride)
+		images, c.stride = images+stride, 1
+	}
 	return p.Define(render(`
 def forward(self, x):
-    return torch.conv2d(x, self.weight, BIAS, [STRIDE, STRIDE], [PADDING, PADDING], [1, 1], GROUPS)
-`, "BIAS", bias, "STRIDE", c.stride, "PADDING", c.padding, "GROUPS", groups))
+    return torch.conv2d(IMAGES, self.weight, BIAS, [STRIDE, STRIDE], [PADDING, PADDING], [1, 1], GROUPS)
+`, "IMAGES", images, "BIAS", bias, "STRIDE", c.stride, "PADDING", c.padding, "GROUPS", groups))
 }
 
 func (m *maker) linear(in, out int) *torch.Part { return m.linearFrom(m.linears, in, out) }
