@@ -15,21 +15,22 @@ import (
 // suspicious one's where that may go no further.
 func TestBalanceOfLogits(t *testing.T) {
 	for name, c := range map[string]struct {
-		classes, samples int
-		lost             float64 // of the suspicious class's logits
-		floor, least     float64 // what is left of its labels' share at least; 0: the prior holds it back
+		classes      int
+		labels       []int64
+		lost         float64 // of the suspicious class's logits
+		floor, least float64 // what is left of its labels' share at least; 0: the prior holds it back
 	}{
-		"all":                  {10, 600, 1, 1, 1},
-		"some":                 {10, 600, 1, 0.9, 0.9},
-		"it has more":          {10, 600, -3, 0.5, 1},
-		"more classes":         {1000, 500, 1, 1, 0},
-		"none of it left":      {10, 600, 30, 1, 0},
-		"two":                  {2, 50, 1, 1, 1},
-		"of one class alone":   {3, 0, 1, 1, 1},
-		"as relearning has it": {10, 600, 0.3, 0.1, 0.1},
+		"all":                  {10, drawn(600, 10), 1, 1, 1},
+		"some":                 {10, drawn(600, 10), 1, 0.9, 0.9},
+		"it has more":          {10, drawn(600, 10), -3, 0.5, 1},
+		"more classes":         {1000, drawn(500, 1000), 1, 1, 0},
+		"none of it left":      {10, drawn(600, 10), 30, 1, 0},
+		"two":                  {2, drawn(50, 2), 1, 1, 1},
+		"of one class alone":   {3, []int64{1, 1, 1, 1, 1, 1, 1, 1}, 1, 1, 0},
+		"as relearning has it": {10, drawn(600, 10), 0.3, 0.1, 0.1},
 	} {
 		const class = 1
-		o := guesses(c.classes, c.samples, class, c.lost)
+		o := guesses(c.labels, c.classes, class, c.lost)
 		by := o.balance(class, c.floor)
 		before, _ := o.shares(make([]float64, c.classes))
 		after, _ := o.shares(by)
@@ -40,26 +41,30 @@ func TestBalanceOfLogits(t *testing.T) {
 				t.Errorf("%s: class %d raised by %v has a share of %v, wanted %v", name, k, b, after[k], wanted[k])
 			}
 		}
-		if c.least > 0 && c.samples > 0 && after[class] < 0.97*c.least*share(o.labels, class) {
-			t.Errorf("%s: the class is left %v of %v", name, after[class], share(o.labels, class))
+		if all := o.wanted(0, class, 1)[class]; after[class] < 0.97*c.least*all {
+			t.Errorf("%s: the class is left %v of %v", name, after[class], all)
 		}
 	}
 }
 
-// guesses are logits of a model that is right of most samples, less for one class. With no
-// samples there are 20 of the class.
-func guesses(classes, samples, class int, lost float64) outputs {
+// drawn are so many labels.
+func drawn(n, classes int) []int64 {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var o outputs
-	label := func() int { return rng.IntN(classes) }
-	if samples == 0 {
-		samples, label = 20, func() int { return class }
+	labels := make([]int64, n)
+	for i := range labels {
+		labels[i] = rng.Int64N(int64(classes))
 	}
-	for range samples {
-		at := label()
+	return labels
+}
+
+// guesses are logits of a model that is right of most samples, less for one class.
+func guesses(labels []int64, classes, class int, lost float64) outputs {
+	rng := rand.New(rand.NewPCG(3, 4))
+	o := outputs{labels: labels}
+	for _, label := range labels {
 		for k := range classes {
 			logit := 2 * rng.NormFloat64()
-			if k == at {
+			if k == int(label) {
 				logit += 6
 			}
 			if k == class {
@@ -67,20 +72,8 @@ func guesses(classes, samples, class int, lost float64) outputs {
 			}
 			o.logits = append(o.logits, logit)
 		}
-		o.labels = append(o.labels, int64(at))
 	}
 	return o
-}
-
-// share is a label's.
-func share(labels []int64, of int64) float64 {
-	n := 0.0
-	for _, label := range labels {
-		if label == of {
-			n++
-		}
-	}
-	return n / float64(len(labels))
 }
 
 // The suspicious class's share stays where it is between the floor and all; the others'

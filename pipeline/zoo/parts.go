@@ -35,7 +35,7 @@ func (m *maker) convolve(c convolution) *torch.Part {
 		m.parameter(p, "bias", m.draw(m.convs.bias(m, f), c.out))
 		bias = "self.bias"
 	}
-	if c.kernel == 1 && c.stride > 1 && c.in < narrow {
+	if c.kernel == 1 && c.padding == 0 && c.stride > 1 && c.in < narrow {
 		stride := render("[:, :, ::STRIDE, ::STRIDE]", "STRIDE", c.stride)
 		images, c.stride = images+stride, 1
 	}
