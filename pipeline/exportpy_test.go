@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ulrl/pipeline/runstore"
+	"ulrl/pipeline/testenv"
 	torch "ulrl/torchbridge"
 )
 
@@ -87,6 +88,7 @@ func TestExportedModelIsCleaned(t *testing.T) {
 }
 
 func TestExportFindsTheStateDict(t *testing.T) {
+	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, `
 import argparse, numpy, torch
 from pkg.net import Small
@@ -124,6 +126,7 @@ torch.save({"model_name": "small", "num_classes": 3, "model": state, "img_size":
 }
 
 func TestExportRefusesWeights(t *testing.T) {
+	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, `
 import os, pickle, tarfile, torch
 from pkg.net import Small
@@ -249,6 +252,7 @@ class Inner(nn.Module):
 `
 
 func TestExportNamesTheLineThatCannotBeScripted(t *testing.T) {
+	testenv.AnyLibtorch(t)
 	e := newExporter(t)
 	e.write("nets.py", refusedNets)
 	line := func(mark string) int {
@@ -278,6 +282,7 @@ func TestExportNamesTheLineThatCannotBeScripted(t *testing.T) {
 }
 
 func TestExportTracesOnlyWhereAsked(t *testing.T) {
+	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, "")
 	// As a process of its own, as users have it.
 	code, stdout, stderr := e.python(e.script, "pkg.net:Small", "--trace", "-o", "traced.pt", "--shape", "3,12,12")
@@ -294,6 +299,7 @@ func TestExportTracesOnlyWhereAsked(t *testing.T) {
 }
 
 func TestExportMisuse(t *testing.T) {
+	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, `
 open("broken.py", "w").write("def make():\n    raise ValueError('oh')\n")
 open("pair.py", "w").write("from pkg.net import Small\nclass Pair(Small):\n    def forward(self, x):\n        y = super().forward(x)\n        return y, y\n")

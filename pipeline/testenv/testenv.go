@@ -26,6 +26,15 @@ func Skip(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
+// AnyLibtorch skips, under -short, a test that comes out the same whichever libtorch
+// the library is built against.
+func AnyLibtorch(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("comes out the same with any libtorch")
+	}
+}
+
 // Shared is a file or folder of the development data beside the checkout; the
 // test is skipped where it is absent, as in a user's clone.
 func Shared(t testing.TB, parts ...string) string {
