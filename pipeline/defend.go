@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
@@ -95,6 +96,33 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Sour
 		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, remedy.Counter.Class, floor, plain)
 	}
 	return err
+}
+
+// dear is how much accuracy may be lost without a warning.
+const dear = 0.05
+
+// warnOfAccuracy tells where the defence cost much more than it should, and what may cost less.
+func (r *run) warnOfAccuracy() {
+	before, after := r.result.Before.ACC, r.result.After.ACC
+	if before == nil || after == nil || *before-*after <= dear {
+		return
+	}
+	var advice []string
+	switch relearn := r.c.Relearn; r.c.Defense.Method {
+	case config.MethodFTSAM:
+		advice = append(advice, "a lower relearn.rho costs less, but removes less")
+	case config.MethodULRL:
+		if relearn.Rho > 0 {
+			advice = append(advice, "relearn.rho=0 costs a model less that was not trained well")
+		}
+		if relearn.Counter.Weight > 0 {
+			advice = append(advice, "a lower relearn.counter.weight costs less, but removes less")
+		}
+	}
+	if advice == nil {
+		advice = []string{"more clean samples or a lower relearn.lr may cost less"}
+	}
+	r.warn(fmt.Sprintf("accuracy fell from %.1f to %.1f %%: %s", 100**before, 100**after, strings.Join(advice, "; ")))
 }
 
 // costly is how much of its accuracy the suspicious class may lose without a warning.

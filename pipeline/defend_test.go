@@ -91,12 +91,43 @@ func TestWarnsOfWhatTheSuspiciousClassPaid(t *testing.T) {
 		{0.5, 0.9, "fc.bias", 0.8, ""},
 	} {
 		scores := func(acc float64) metrics.Scores { return metrics.Scores{ByClass: []*float64{nil, &acc}} }
-		config := &config.Config{Relearn: config.Relearn{Counter: config.Counter{Floor: c.floor}}}
-		r := &run{env: Env{Log: log}, c: config, head: &model.Layer{Bias: c.bias}, result: &runstore.Result{
+		settings := &config.Config{Relearn: config.Relearn{Counter: config.Counter{Floor: c.floor}}}
+		r := &run{env: Env{Log: log}, c: settings, head: &model.Layer{Bias: c.bias}, result: &runstore.Result{
 			SuspiciousClass: &runstore.Class{Index: 1}, Before: scores(c.before), After: scores(c.after)}}
 		r.warnOfClass()
 		if got := strings.Join(r.result.Warnings, "\n"); got != "" != (c.advice != "") || !strings.Contains(got, c.advice) {
 			t.Errorf("%v to %v, bias %q, floor %v: %q, want %q", c.before, c.after, c.bias, c.floor, got, c.advice)
+		}
+	}
+}
+
+// A model that has become much worse is told of with what may help, as the run was set.
+func TestWarnsOfLostAccuracy(t *testing.T) {
+	log, _ := logtest.NewNullLogger()
+	const fell, samples = "accuracy fell from 90.0 to 84.0 %: ", "more clean samples or a lower relearn.lr may cost less"
+	const rho, weight = "relearn.rho=0 costs a model less that was not trained well", "a lower relearn.counter.weight costs less, but removes less"
+	acc := func(v float64) *float64 { return &v }
+	for _, c := range []struct {
+		before, after *float64
+		method        string
+		rho, weight   float64
+		want          string // "": no warning
+	}{
+		{acc(0.9), acc(0.84), config.MethodULRL, 0.6, 0.5, fell + rho + "; " + weight},
+		{acc(0.9), acc(0.84), config.MethodULRL, 0.6, 0, fell + rho},
+		{acc(0.9), acc(0.84), config.MethodULRL, 0, 0.5, fell + weight},
+		{acc(0.9), acc(0.84), config.MethodULRL, 0, 0, fell + samples},
+		{acc(0.9), acc(0.84), config.MethodFT, 0.6, 0.5, fell + samples},
+		{acc(0.9), acc(0.84), config.MethodFTSAM, 0.6, 0.5, fell + "a lower relearn.rho costs less, but removes less"},
+		{acc(0.9), acc(0.86), config.MethodULRL, 0.6, 0.5, ""},
+		{acc(0.8), acc(0.9), config.MethodULRL, 0.6, 0.5, ""},
+		{nil, nil, config.MethodULRL, 0.6, 0.5, ""}, // there is no test set
+	} {
+		settings := &config.Config{Defense: config.Defense{Method: c.method}, Relearn: config.Relearn{Rho: c.rho, Counter: config.Counter{Weight: c.weight}}}
+		r := &run{env: Env{Log: log}, c: settings, result: &runstore.Result{Before: metrics.Scores{ACC: c.before}, After: metrics.Scores{ACC: c.after}}}
+		r.warnOfAccuracy()
+		if got := strings.Join(r.result.Warnings, "\n"); got != c.want {
+			t.Errorf("%+v: %q", c, got)
 		}
 	}
 }

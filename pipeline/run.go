@@ -97,6 +97,7 @@ func (r *run) steps(ctx context.Context) error {
 			r.result.After, err = r.gauge.scores(ctx, "evaluate after", r.original)
 			r.result.DER = metrics.DER(r.result.Before, r.result.After)
 			if err == nil { // else it is of a part of the images
+				r.warnOfAccuracy()
 				r.warnOfClass()
 			}
 			return err
