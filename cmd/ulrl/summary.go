@@ -35,6 +35,7 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 			own = ", accuracy on its images " + strings.TrimSpace(percent(before)) + " before, " + strings.TrimSpace(percent(after)) + " after"
 		}
 		paragraph(w, width, "", "Suspicious class: "+printable(c.String())+own)
+		paragraph(w, width, "", c.Why())
 	}
 	switch {
 	case r.OnlyTuned():

@@ -96,7 +96,7 @@ func found(r *runstore.Result) string {
 		if before, after := r.SuspiciousACC(); before != nil {
 			own = fmt.Sprintf("; accuracy on its own images %.3f → %.3f", *before, *after)
 		}
-		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s%s.", c, own))
+		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s%s. %s", c, own, c.Why()))
 	}
 	return foundNeurons(r)
 }
