@@ -33,7 +33,10 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	if err != nil {
 		return fail(err)
 	}
-	by := o.balance(class, floor)
+	by, err := o.balance(ctx, class, floor)
+	if err != nil {
+		return fail(err)
+	}
 	err = dev.Do(ctx, func(s *torch.Scope) error {
 		s.NoGrad(func() {
 			bias := m.Parameter(s, head.Bias)
@@ -56,8 +59,9 @@ type outputs struct {
 func (o outputs) classes() int { return len(o.logits) / len(o.labels) }
 
 // balance is by how much each class's logit has to be raised, as Balance says. It goes
-// down a convex function, K steps side by side, each by its own curvature.
-func (o outputs) balance(class int, floor float64) []float64 {
+// down a convex function, K steps side by side, each by its own curvature: with many
+// classes and samples that takes a while, so it ends with its context.
+func (o outputs) balance(ctx context.Context, class int, floor float64) ([]float64, error) {
 	const (
 		steps    = 500
 		damping  = 0.7 // all at once would swing
@@ -69,6 +73,9 @@ func (o outputs) balance(class int, floor float64) []float64 {
 	wanted := o.wanted(shares[class], class, floor)
 	prior := 1 / float64(len(o.labels))
 	for range steps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		most := 0.0
 		for k := range by {
 			step := damping * (wanted[k] - shares[k] - prior*by[k]) / (curvatures[k] + prior)
@@ -84,7 +91,7 @@ func (o outputs) balance(class int, floor float64) []float64 {
 		}
 		shares, curvatures = o.shares(by)
 	}
-	return by
+	return by, nil
 }
 
 // wanted are the classes' shares by the labels. The suspicious one's own share is left

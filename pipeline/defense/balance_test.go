@@ -1,6 +1,8 @@
 package defense
 
 import (
+	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -31,7 +33,10 @@ func TestBalanceOfLogits(t *testing.T) {
 	} {
 		const class = 1
 		o := guesses(c.labels, c.classes, class, c.lost)
-		by := o.balance(class, c.floor)
+		by, err := o.balance(t.Context(), class, c.floor)
+		if err != nil {
+			t.Fatal(err)
+		}
 		before, _ := o.shares(make([]float64, c.classes))
 		after, _ := o.shares(by)
 		wanted := o.wanted(before[class], class, c.floor)
@@ -44,6 +49,15 @@ func TestBalanceOfLogits(t *testing.T) {
 		if all := o.wanted(0, class, 1)[class]; after[class] < 0.97*c.least*all {
 			t.Errorf("%s: the class is left %v of %v", name, after[class], all)
 		}
+	}
+}
+
+// Fitting can be interrupted: of many classes it takes a while.
+func TestBalanceEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if by, err := guesses(drawn(50, 2), 2, 1, 1).balance(ctx, 1, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", by, err)
 	}
 }
 
@@ -107,7 +121,10 @@ func TestBalance(t *testing.T) {
 		return err
 	})
 	o := outputs{labels: []int64{0, 0, 0, 1}, logits: []float64{1, -2, 0, 1, -2, 0, 1, -2, 0, 1, 2, 0}} // uneven's
-	by := o.balance(1, 1)
+	by, err := o.balance(t.Context(), 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	raised, err := Balance(t.Context(), dev, m, model.Layer{Weight: "weight", Bias: "bias"}, 1, 1, uneven{})
 	if err != nil {
 		t.Fatal(err)
