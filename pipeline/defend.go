@@ -8,6 +8,7 @@ import (
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/defense"
+	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/runstore"
 	"ulrl/pipeline/train"
@@ -98,13 +99,10 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Sour
 	return err
 }
 
-// dear is how much accuracy may be lost without a warning.
-const dear = 0.05
-
 // warnOfAccuracy tells where the defence cost much more than it should, and what may cost less.
 func (r *run) warnOfAccuracy() {
-	before, after := r.result.Before.ACC, r.result.After.ACC
-	if before == nil || after == nil || *before-*after <= dear {
+	before, after := r.result.Before, r.result.After
+	if metrics.LostACC(before, after) <= metrics.HeavyLoss {
 		return
 	}
 	var advice []string
@@ -122,7 +120,7 @@ func (r *run) warnOfAccuracy() {
 	if advice == nil {
 		advice = []string{"more clean samples or a lower relearn.lr may cost less"}
 	}
-	r.warn(fmt.Sprintf("accuracy fell from %.1f to %.1f %%: %s", 100**before, 100**after, strings.Join(advice, "; ")))
+	r.warn(fmt.Sprintf("accuracy fell from %.1f to %.1f %%: %s", 100**before.ACC, 100**after.ACC, strings.Join(advice, "; ")))
 }
 
 // costly is how much of its accuracy the suspicious class may lose without a warning.

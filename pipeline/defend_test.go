@@ -121,7 +121,7 @@ func TestWarnsOfLostAccuracy(t *testing.T) {
 		{acc(0.9), acc(0.84), config.MethodFTSAM, 0.6, 0.5, fell + "a lower relearn.rho costs less, but removes less"},
 		{acc(0.9), acc(0.86), config.MethodULRL, 0.6, 0.5, ""},
 		{acc(0.8), acc(0.9), config.MethodULRL, 0.6, 0.5, ""},
-		{nil, nil, config.MethodULRL, 0.6, 0.5, ""}, // there is no test set
+		{nil, nil, config.MethodULRL, 0.6, 0.5, ""}, // not measured
 	} {
 		settings := &config.Config{Defense: config.Defense{Method: c.method}, Relearn: config.Relearn{Rho: c.rho, Counter: config.Counter{Weight: c.weight}}}
 		r := &run{env: Env{Log: log}, c: settings, result: &runstore.Result{Before: metrics.Scores{ACC: c.before}, After: metrics.Scores{ACC: c.after}}}

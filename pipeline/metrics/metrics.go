@@ -35,6 +35,17 @@ func DER(before, after Scores) *float64 {
 	return &der
 }
 
+// HeavyLoss is the loss of ACC from which on a defence has cost too much to pass over.
+const HeavyLoss = 0.05
+
+// LostACC is by how much ACC fell, 0 where it was not measured.
+func LostACC(before, after Scores) float64 {
+	if before.ACC == nil || after.ACC == nil {
+		return 0
+	}
+	return *before.ACC - *after.ACC
+}
+
 // Count tallies predictions against labels.
 type Count struct{ Right, Total int }
 

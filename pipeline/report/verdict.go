@@ -11,7 +11,6 @@ import (
 // What the verdict's words stand for, in shares of the images.
 const (
 	goneASR     = 0.05 // at most this ASR: the trigger does not work
-	heavyLoss   = 0.05 // more accuracy than this lost: the price is named first
 	weakenedBy  = 0.5  // ASR fell by at least this part of itself: weakened
 	workingASR  = 0.5  // from this ASR on a trigger works most of the time
 	unknownText = "not measured"
@@ -66,11 +65,11 @@ func judgeScores(r *runstore.Result) Verdict {
 		return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: %s %s, %s", neurons(len(r.Suspicious)), fate(r), numbers), noTrigger}
 	}
 	numbers = fmt.Sprintf("ASR %.3f → %.3f, %s", *before, *after, numbers)
-	loss := accuracyLoss(r.Before, r.After)
+	loss := metrics.LostACC(r.Before, r.After)
 	switch {
 	case *before <= goneASR && *after <= goneASR:
 		return Verdict{Neutral, "No working backdoor, before or after: " + numbers, "The given trigger hardly worked on this model to begin with."}
-	case *after <= goneASR && loss > heavyLoss:
+	case *after <= goneASR && loss > metrics.HeavyLoss: // the price is named first
 		return Verdict{Warn, "Backdoor gone, at a price: " + numbers, fmt.Sprintf("%.1f points of accuracy were lost.", 100*loss)}
 	case *after <= goneASR:
 		return Verdict{Good, "Backdoor gone: " + numbers, ""}
@@ -132,14 +131,6 @@ func accuracyText(before, after metrics.Scores) string {
 		return "accuracy " + unknownText
 	}
 	return fmt.Sprintf("accuracy %.3f → %.3f", *before.ACC, *after.ACC)
-}
-
-// accuracyLoss is 0 where it is unknown.
-func accuracyLoss(before, after metrics.Scores) float64 {
-	if before.ACC == nil || after.ACC == nil {
-		return 0
-	}
-	return *before.ACC - *after.ACC
 }
 
 // because joins what happened with why, where that is known.
