@@ -160,8 +160,8 @@ func lost(ctx context.Context, p *process, out string, take func() error) (strin
 func hangs(ctx context.Context, l *lab) (string, error) {
 	out := l.fresh()
 	p := l.slowRun(out)
-	p.cmd.Args = append(p.cmd.Args, "--stall-limit", "3s")
-	return disturbed(ctx, p, out, func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) }, "it showed no progress for 3s")
+	p.cmd.Args = append(p.cmd.Args, "--stall-limit", "10s") // also busy machines get that far
+	return disturbed(ctx, p, out, func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) }, "it showed no progress for 10s")
 }
 
 func killed(ctx context.Context, l *lab) (string, error) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,7 @@ import (
 type lab struct {
 	options
 	dir string
-	n   int // folders that were made
+	n   atomic.Int64 // folders that were made
 }
 
 func newLab(ctx context.Context, o options) (*lab, error) {
@@ -41,8 +42,7 @@ func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
 // fresh is a folder that is not there yet.
 func (l *lab) fresh() string {
-	l.n++
-	return l.path(fmt.Sprintf("%d", l.n))
+	return l.path(strconv.FormatInt(l.n.Add(1), 10))
 }
 
 // small makes every command one of a second.

@@ -16,14 +16,15 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
 type options struct {
-	ulrl   string
-	only   string
-	stride int
+	ulrl         string
+	only         string
+	stride, jobs int
 }
 
 func main() {
@@ -31,6 +32,7 @@ func main() {
 	flag.StringVar(&o.ulrl, "ulrl", "build/ulrl", "the binary")
 	flag.StringVar(&o.only, "only", "", "the faults whose names have this in them")
 	flag.IntVar(&o.stride, "stride", 4096, "bytes by which the sizes of a full disk differ")
+	flag.IntVar(&o.jobs, "jobs", 1, "at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o, os.Stdout)
@@ -60,38 +62,66 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer l.close()
-	var failed []error
-	tried := 0
+	var chosen []fault
 	for _, f := range faults {
-		if !strings.Contains(f.name, o.only) {
-			continue
+		if strings.Contains(f.name, o.only) {
+			chosen = append(chosen, f)
 		}
-		tried++
-		began := time.Now()
-		how, err := f.try(ctx, l)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, errUnavailable):
-			how = err.Error()
-			if os.Getenv("ULRL_TEST_NO_SKIP") != "" { // as the tests: CI is to try everything
-				failed = append(failed, fmt.Errorf("%s: %w", f.name, err))
-			}
-		case errors.Is(err, errUnsupported):
-			how = err.Error()
-		case err != nil:
-			how = "FAILED: " + err.Error()
-			failed = append(failed, fmt.Errorf("%s: %w", f.name, err))
-		}
-		fmt.Fprintf(out, "%s (%.0f s): %s\n", f.name, time.Since(began).Seconds(), how)
 	}
-	if tried == 0 {
+	if len(chosen) == 0 {
 		return fmt.Errorf("no fault has %q in its name", o.only)
 	}
-	return errors.Join(failed...)
+	waiting := make(chan fault)
+	var (
+		jobs   sync.WaitGroup
+		mutex  sync.Mutex
+		failed []error
+	)
+	for range max(1, o.jobs) {
+		jobs.Go(func() {
+			for f := range waiting {
+				began := time.Now()
+				how, err := f.verdict(ctx, l)
+				mutex.Lock()
+				failed = append(failed, err)
+				fmt.Fprintf(out, "%s (%.0f s): %s\n", f.name, time.Since(began).Seconds(), how)
+				mutex.Unlock()
+			}
+		})
+	}
+	for _, f := range chosen {
+		if ctx.Err() == nil {
+			waiting <- f
+		}
+	}
+	close(waiting)
+	jobs.Wait()
+	return errors.Join(append(failed, ctx.Err())...)
+}
+
+// verdict tries a fault; err is not nil where that failed, or had to be possible and was not.
+func (f fault) verdict(ctx context.Context, l *lab) (how string, err error) {
+	how, err = f.try(ctx, l)
+	switch {
+	case err == nil:
+		return how, nil
+	case ctx.Err() != nil:
+		return "interrupted", nil
+	case errors.Is(err, errUnsupported):
+		return err.Error(), nil
+	case errors.Is(err, errUnavailable):
+		how = err.Error()
+		if os.Getenv("ULRL_TEST_NO_SKIP") == "" { // as the tests: CI is to try everything
+			return how, nil
+		}
+	default:
+		how = "FAILED: " + err.Error()
+	}
+	return how, fmt.Errorf("%s: %w", f.name, err)
 }
 
 var faults = []fault{
+	{"the clock is set", clockSet}, // the longest, beside which others may run
 	{"disk full at every size: run", diskFull("run", "cleaned.pt", (*lab).run)},
 	{"disk full at every size: attack", diskFull("attack", "backdoored.pt", (*lab).attack)},
 	{"disk full at every size: sweep", diskFull("sweep", "report.html", (*lab).sweep)},
@@ -106,5 +136,4 @@ var faults = []fault{
 	{"worker over its cgroup's memory", overCgroup},
 	{"memory limited for the whole process", overLimit},
 	{"two runs in one folder", twoRuns},
-	{"the clock is set", clockSet},
 }
