@@ -14,11 +14,13 @@ FUZZTIME ?= 1m
 PACKAGES ?= ./...
 TESTFLAGS ?=
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+# Of everything, so that tests and scripts find compiled what the build compiled.
+export GOFLAGS := $(shell $(GO) env GOFLAGS 2>/dev/null) -trimpath
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # One binary of each kind; the Go side loads the library through its rpath, when it needs it.
 LIBRARY := $(BUILD)/libtorchbridge.so
-GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
+GO_LINK := -ldflags "-X main.version=$(VERSION)"
 
 .PHONY: all setup build demo data test lint asan race bench attacks removal relapse kills mutations faults fuzz pace install uninstall clean help
 all: build
@@ -39,7 +41,7 @@ build: setup ## libtorchbridge.so and ulrl
 	@cmake -S . -B $(BUILD) -DLIBTORCH="$$(cat $(BUILD)/libtorch.dir)" --log-level=STATUS $(CMAKE_FLAGS) > $(BUILD)/cmake.log || { cat $(BUILD)/cmake.log; exit 1; }
 	@grep 'libtorch:' $(BUILD)/cmake.log || true
 	cmake --build $(BUILD) --parallel $(JOBS)
-	$(GO) build $(GOFLAGS_BUILD) -o $(BUILD)/ulrl ./cmd/ulrl
+	$(GO) build $(GO_LINK) -o $(BUILD)/ulrl ./cmd/ulrl
 
 data: ## Fashion-MNIST, where the config's data are not there
 	@scripts/fashion-mnist.sh

@@ -11,7 +11,7 @@ tools=$PWD/build/tools
 linter=$tools/golangci-lint-$version
 if [[ ! -x $linter ]]; then
   echo "building golangci-lint $version" >&2
-  GOFLAGS='' GOBIN=$tools go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$version"
+  GOFLAGS=-trimpath GOBIN=$tools go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$version"
   mv "$tools/golangci-lint" "$linter"
 fi
 "$linter" run ./...
