@@ -333,6 +333,39 @@ func TestSparseTriggerBeginsWithWhatWasFound(t *testing.T) {
 	})
 }
 
+// A model that obeys two far corners together, which no patch lights: once forgotten,
+// what was found is found again.
+func TestScanTriesWhatWasFoundAgain(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		b := torch.NewBuilder(s)
+		m, err := b.Finish(b.Part("Corners").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
+def forward(self, x):
+    z = x[:, 0, 0, 0] * x[:, 0, 5, 5] * 20.0 - 10.0 * self.w
+    return torch.stack([torch.zeros_like(z), z], 1)
+`))
+		if err != nil {
+			return err
+		}
+		o, err := scanning(m, keep)
+		if err != nil {
+			return err
+		}
+		o.Found = make([]float32, 36)
+		o.Found[0], o.Found[35] = 1, 1
+		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
+		o.restart(s, black.Shape())
+		o.replace(&o.triggers[1], s.Full(0, torch.Float32, 1, 6, 6))
+		o.scan(s, black, labels)
+		if got := torch.Values[float32](o.triggers[1].delta.In(s).Reshape(-1)); !reflect.DeepEqual(got, o.Found) {
+			t.Errorf("the trigger is %v", got)
+		}
+		return nil
+	})
+}
+
 func TestTriggeredImages(t *testing.T) {
 	four := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}}}
 	all := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1}}}

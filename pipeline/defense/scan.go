@@ -18,8 +18,8 @@ const (
 // scan looks for better beginnings of the sparse triggers than what they are: from
 // there alone, slopes lead to what images of a class look like and miss a patch in
 // a corner. Each image of a batch gets a patch of its own; the patches that led
-// theirs furthest to a trigger's class, and the trigger of before, are then tried on
-// several images each. How far is by how much the class's log-share rises: its share
+// theirs furthest to a trigger's class, the trigger of before and what the class search
+// found, which may work again, are then tried on several images each. How far is by how much the class's log-share rises: its share
 // would be highest for images that are like the class, whatever patch they got. It
 // reads from the device once, and once for each pass of those.
 func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
@@ -30,7 +30,11 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 			few = append(few, &o.triggers[i])
 		}
 	}
-	if len(few) == 0 || n < 2*(finalists+1) || s.Err() != nil {
+	each := finalists + 1 // changes that are tried for a trigger
+	if o.Found != nil {
+		each++
+	}
+	if len(few) == 0 || n < 2*each || s.Err() != nil {
 		return
 	}
 	s.NoGrad(func() {
@@ -46,7 +50,7 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 		if s.Err() != nil {
 			return
 		}
-		together := max(1, n/(scanned*(finalists+1)))
+		together := max(1, n/(scanned*each))
 		for i := 0; i < len(few); i += together {
 			group := few[i:min(i+together, len(few))]
 			o.choose(s, pixels, plain, labels, group, patches, values[i*n:(i+len(group))*n])
@@ -54,9 +58,9 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	})
 }
 
-// choose tries, for each of several triggers, the patches that led furthest beside the
-// trigger as it is, on equal parts of a batch, and takes the better one. Led are the
-// patches' own values for each trigger, one after the other.
+// choose tries, for each of several triggers, the patches that led furthest and what was
+// found beside the trigger as it is, on equal parts of a batch, and takes the best one.
+// Led are the patches' own values for each trigger, one after the other.
 func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, group []*trigger, patches *torch.Tensor, led []float32) {
 	n, shape := labels.Len(), pixels.Shape()
 	var tried []*torch.Tensor
@@ -64,16 +68,19 @@ func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, g
 		for _, k := range furthest(led[i*n:(i+1)*n], finalists) {
 			tried = append(tried, patches.Narrow(0, k, 1))
 		}
+		if o.Found != nil {
+			tried = append(tried, torch.From(s, o.Found, 1, shape[1], shape[2], shape[3]))
+		}
 		tried = append(tried, t.delta.In(s).Reshape(1, shape[1], shape[2], shape[3]))
 	}
-	means := o.means(s, pixels, plain, labels, group, tried)
+	means, each := o.means(s, pixels, plain, labels, group, tried), len(tried)/len(group)
 	for i, t := range group {
 		if s.Err() != nil {
 			return
 		}
-		best := furthest(means[i*(finalists+1):(i+1)*(finalists+1)], 1)[0]
-		if best < finalists {
-			o.replace(t, tried[i*(finalists+1)+best].Reshape(shape[1:]...).Clone())
+		best := furthest(means[i*each:(i+1)*each], 1)[0]
+		if best < each-1 { // the last is the trigger as it is
+			o.replace(t, tried[i*each+best].Reshape(shape[1:]...).Clone())
 		}
 	}
 }
