@@ -1,5 +1,5 @@
 // Command removal cleans the models of "make attacks" by several methods and
-// prints the tables of docs/results/removal.md; with -relapse those of how much
+// prints the tables of docs/results/removal-tables.md; with -relapse those of how much
 // comes back. What is there already is not done again, so that it can be stopped
 // at any time. See "make removal" and "make relapse".
 package main
