@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every static check: golangci-lint (gofmt, vet, staticcheck, the layers by
-# depguard) and shellcheck. The linter is built once, pinned, into build/tools.
+# depguard) and shellcheck. The linter is built once, pinned, into build/tools,
+# with the Makefile's flag, so that what both compile is compiled once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/apt.sh

@@ -34,6 +34,13 @@ func cornered(s *torch.Scope) (*torch.Module, error) {
 		Define("def forward(self, x):\n    return torch.linear(x.flatten(1), self.weight, self.bias)\n"))
 }
 
+// computing is a model whose answers are what these lines of its forward(self, x) say;
+// it has one parameter, self.w, which is 1.
+func computing(s *torch.Scope, lines string) (*torch.Module, error) {
+	b := torch.NewBuilder(s)
+	return b.Finish(b.Part("Computing").Parameter("w", s.Full(1, torch.Float32, 1)).Define("def forward(self, x):" + lines))
+}
+
 func TestOpponentFindsTheTrigger(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
@@ -91,12 +98,10 @@ func TestSampleTriggersAreEachImagesOwn(t *testing.T) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	testenv.Do(t, dev, func(s *torch.Scope) error {
-		b := torch.NewBuilder(s)
-		m, err := b.Finish(b.Part("Alike").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
-def forward(self, x):
+		m, err := computing(s, `
     alike = x[:, 0, 0, 0] * x[:, 0, 1, 1] * self.w
     return torch.stack([torch.zeros_like(alike), alike], 1)
-`))
+`)
 		if err != nil {
 			return err
 		}
@@ -137,12 +142,10 @@ func TestBentTriggerMovesPixels(t *testing.T) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	testenv.Do(t, dev, func(s *torch.Scope) error {
-		b := torch.NewBuilder(s)
-		m, err := b.Finish(b.Part("Right").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
-def forward(self, x):
+		m, err := computing(s, `
     right = x[:, :, :, 3:].mean([1, 2, 3]) * self.w
     return torch.stack([torch.zeros_like(right), right], 1)
-`))
+`)
 		if err != nil {
 			return err
 		}
@@ -222,12 +225,10 @@ func TestSoftCrossEntropyIsLeastForTheTeacherItself(t *testing.T) {
 // lit is a model of 6×6 images that takes those for class 1 whose lower right corner
 // is bright; never for class 2.
 func lit(s *torch.Scope) (*torch.Module, error) {
-	b := torch.NewBuilder(s)
-	return b.Finish(b.Part("Corner").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
-def forward(self, x):
+	return computing(s, `
     lit = torch.relu(x[:, :, 4:, 4:].sum([1, 2, 3]) * 0.25 - 0.9) * 100.0
     return torch.stack([torch.zeros_like(lit) + 3.0, lit * self.w, torch.zeros_like(lit) - 9.0], 1)
-`))
+`)
 }
 
 // scanning is an opponent that looks among patches for what leads 6×6 images to class 1.
@@ -282,13 +283,11 @@ func TestScanRanksByWhatPatchesChange(t *testing.T) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	testenv.Do(t, dev, func(s *torch.Scope) error {
-		b := torch.NewBuilder(s)
-		m, err := b.Finish(b.Part("Near").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
-def forward(self, x):
+		m, err := computing(s, `
     near = torch.exp(-torch.square((x[:, 0, 0, 0] - 0.5) * 20.0)) * 11.5
     z = torch.maximum(near, x[:, 0, 4:, 4:].mean([1, 2]) * 6.0) - 12.0 * self.w
     return torch.stack([torch.zeros_like(z), z], 1)
-`))
+`)
 		if err != nil {
 			return err
 		}
@@ -340,12 +339,10 @@ func TestScanTriesWhatWasFoundAgain(t *testing.T) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	testenv.Do(t, dev, func(s *torch.Scope) error {
-		b := torch.NewBuilder(s)
-		m, err := b.Finish(b.Part("Corners").Parameter("w", s.Full(1, torch.Float32, 1)).Define(`
-def forward(self, x):
+		m, err := computing(s, `
     z = x[:, 0, 0, 0] * x[:, 0, 5, 5] * 20.0 - 10.0 * self.w
     return torch.stack([torch.zeros_like(z), z], 1)
-`))
+`)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 
 const (
 	// finalists is how many patches of a scan are looked at twice; with the trigger
-	// of before they are tried on equal parts of a batch.
+	// of before and what was found they are tried on equal parts of a batch.
 	finalists = 3
 	// scanned is how many images each of them is tried on at least, where a batch has as many.
 	scanned = 6
@@ -19,9 +19,10 @@ const (
 // there alone, slopes lead to what images of a class look like and miss a patch in
 // a corner. Each image of a batch gets a patch of its own; the patches that led
 // theirs furthest to a trigger's class, the trigger of before and what the class search
-// found, which may work again, are then tried on several images each. How far is by how much the class's log-share rises: its share
-// would be highest for images that are like the class, whatever patch they got. It
-// reads from the device once, and once for each pass of those.
+// found, which may work again, are then tried on several images each. How far is by how
+// much the class's log-share rises: its share would be highest for images that are like
+// the class, whatever patch they got. It reads from the device once, and once for each
+// pass of those.
 func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	n := labels.Len()
 	var few []*trigger
@@ -30,10 +31,7 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 			few = append(few, &o.triggers[i])
 		}
 	}
-	each := finalists + 1 // changes that are tried for a trigger
-	if o.Found != nil {
-		each++
-	}
+	each := o.candidates()
 	if len(few) == 0 || n < 2*each || s.Err() != nil {
 		return
 	}
@@ -58,6 +56,14 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 	})
 }
 
+// candidates is how many changes are tried for each trigger.
+func (o *opponent) candidates() int {
+	if o.Found != nil {
+		return finalists + 2
+	}
+	return finalists + 1
+}
+
 // choose tries, for each of several triggers, the patches that led furthest and what was
 // found beside the trigger as it is, on equal parts of a batch, and takes the best one.
 // Led are the patches' own values for each trigger, one after the other.
@@ -73,7 +79,7 @@ func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, g
 		}
 		tried = append(tried, t.delta.In(s).Reshape(1, shape[1], shape[2], shape[3]))
 	}
-	means, each := o.means(s, pixels, plain, labels, group, tried), len(tried)/len(group)
+	means, each := o.means(s, pixels, plain, labels, group, tried), o.candidates()
 	for i, t := range group {
 		if s.Err() != nil {
 			return
