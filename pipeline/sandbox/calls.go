@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
@@ -48,26 +49,34 @@ var deadly = []string{
 	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "capset",
 }
 
-// conditional are allowed with these arguments alone.
-func conditional() []seccomp.NameWithConditions {
-	equal := func(argument uint32, value int) seccomp.Condition {
-		return seccomp.Condition{Argument: argument, Operation: seccomp.Equal, Value: uint64(value)}
+// condition denies a call by its arguments.
+type condition struct {
+	name string
+	deny []seccomp.ArgumentConditions // one of them, with all its parts
+}
+
+// conditional are calls that are allowed, but with these arguments.
+func conditional(gpu bool) []condition {
+	other := func(argument uint32, value int) seccomp.Condition {
+		return seccomp.Condition{Argument: argument, Operation: seccomp.NotEqual, Value: uint64(value)}
 	}
-	on := func(name string, conditions ...seccomp.Condition) seccomp.NameWithConditions {
-		return seccomp.NameWithConditions{Name: name, Conditions: conditions}
+	all := func(parts ...seccomp.Condition) []seccomp.ArgumentConditions {
+		return []seccomp.ArgumentConditions{parts}
 	}
-	return []seccomp.NameWithConditions{
+	out := []condition{
 		// A second name beside the first, where a file system cannot rename without replacing:
 		// Landlock denies it in any other folder.
-		on("linkat", equal(4, 0)),
-		on("clone", seccomp.Condition{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}),
-		on("tgkill", equal(0, os.Getpid())), // Go interrupts its own threads so
-		on("kill", equal(1, 0)),             // is a process there?
-		on("kill", equal(0, os.Getpid())),   // abort, and what Go does of a fault
-		on("prctl", equal(0, unix.PR_SET_NAME)),
-		on("prctl", equal(0, unix.PR_SET_VMA)),
-		on("prlimit64", equal(0, 0), equal(2, 0)), // to read its own
+		{"linkat", all(other(4, 0))},
+		{"clone", all(seccomp.Condition{Argument: 0, Operation: seccomp.BitsNotSet, Value: unix.CLONE_THREAD})},
+		{"tgkill", all(other(0, os.Getpid()))}, // Go interrupts its own threads so
+		// is a process there? and abort, and what Go does of a fault
+		{"kill", all(other(1, 0), other(0, os.Getpid()))},
+		{"prctl", all(other(0, unix.PR_SET_NAME), other(0, unix.PR_SET_VMA))},
 	}
+	if !gpu { // to read its own
+		out = append(out, condition{"prlimit64", []seccomp.ArgumentConditions{{other(0, 0)}, {other(2, 0)}}})
+	}
+	return out
 }
 
 // filter lets the system calls of this package's lists through, for all threads.
@@ -89,23 +98,37 @@ func filter(gpu bool) error {
 		}
 		return out
 	}
-	names, conditions := known(allowed), conditional()
+	names := [][]string{allowed}
 	if gpu {
-		names = known(allowed, allowedGPU)
-		conditions = conditions[:len(conditions)-1] // prlimit64 is allowed as a whole
+		names = append(names, allowedGPU)
 	}
-	return seccomp.LoadFilter(seccomp.Filter{
-		NoNewPrivs: true,
-		Flag:       seccomp.FilterFlagTSync,
-		Policy: seccomp.Policy{
-			DefaultAction: seccomp.ActionErrno, // EPERM
-			Syscalls: []seccomp.SyscallGroup{
-				{Names: names, NamesWithCondtions: conditions, Action: seccomp.ActionAllow},
-				{Names: known(deadly), Action: seccomp.ActionKillProcess},
-				// Its arguments lie in memory, where no filter sees them; without
-				// it the C library starts threads with clone.
-				{Names: known([]string{"clone3"}), Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)},
-			},
+	// Each condition is a filter of its own, of which the kernel takes the strictest: in one filter
+	// the library compares the argument at which a condition ends with the numbers of the calls after
+	// it. The filter of names comes last, since it denies loading another.
+	noNewPrivs := true
+	load := func(policy seccomp.Policy) error {
+		err := seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: noNewPrivs, Flag: seccomp.FilterFlagTSync, Policy: policy})
+		noNewPrivs = false // it is set for good
+		return err
+	}
+	for _, c := range conditional(gpu) {
+		group := seccomp.SyscallGroup{Action: seccomp.ActionErrno}
+		for _, arguments := range c.deny {
+			group.NamesWithCondtions = append(group.NamesWithCondtions, seccomp.NameWithConditions{Name: c.name, Conditions: arguments})
+		}
+		if err := load(seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{group}}); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		names = append(names, []string{c.name})
+	}
+	return load(seccomp.Policy{
+		DefaultAction: seccomp.ActionErrno, // EPERM
+		Syscalls: []seccomp.SyscallGroup{
+			{Names: known(names...), Action: seccomp.ActionAllow},
+			{Names: known(deadly), Action: seccomp.ActionKillProcess},
+			// Its arguments lie in memory, where no filter sees them; without
+			// it the C library starts threads with clone.
+			{Names: known([]string{"clone3"}), Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)},
 		},
 	})
 }

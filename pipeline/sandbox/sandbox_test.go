@@ -106,6 +106,14 @@ func deeds() []deed {
 		{"raise its limits", func(string) error {
 			return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 40, Max: 1 << 40})
 		}, fs.ErrPermission},
+		{"raise its limits, from an address whose upper half is the number of a deadly call", func(string) error {
+			return setLimitFrom(unix.SYS_EXECVE)
+		}, fs.ErrPermission},
+		{"raise its limits, from an address whose upper half is the number of another call", func(string) error {
+			return setLimitFrom(unix.SYS_CLONE3)
+		}, fs.ErrPermission},
+		{"start a process", func(string) error { return fork(0) }, fs.ErrPermission},
+		{"start a process, with the number of an allowed call for its signal", func(string) error { return fork(unix.SYS_KILL) }, fs.ErrPermission},
 		{"write a file that is too long", func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "out", "long"), make([]byte, 2<<20), 0o644)
 		}, syscall.EFBIG},
@@ -131,6 +139,34 @@ func lethal() []deed {
 func call(number uintptr) error {
 	if _, _, errno := syscall.RawSyscall(number, 0, 0, 0); errno != 0 {
 		return errno
+	}
+	return nil
+}
+
+// setLimitFrom raises a limit with an argument that lies in memory at upper << 32.
+// Go puts its memory at chance, so that by chance any pointer is such a one.
+func setLimitFrom(upper uintptr) error {
+	at, _, errno := syscall.RawSyscall6(unix.SYS_MMAP, upper<<32, 1<<12, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED_NOREPLACE, ^uintptr(0), 0)
+	if errno != 0 {
+		return fmt.Errorf("map memory: %w", errno)
+	}
+	if _, _, errno := syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_FSIZE, at, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// fork starts a copy of this process, which sends it the signal when it ends.
+func fork(signal uintptr) error {
+	child, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, signal, 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	if child == 0 {
+		for {
+			_, _, _ = syscall.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+		}
 	}
 	return nil
 }
