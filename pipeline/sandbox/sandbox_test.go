@@ -103,6 +103,23 @@ func deeds() []deed {
 		{"connect", func(string) error { _, err := net.Dial("tcp", "127.0.0.1:9"); return err }, fs.ErrPermission},
 		{"listen on a socket", func(dir string) error { _, err := net.Listen("unix", filepath.Join(dir, "out", "s")); return err }, fs.ErrPermission},
 		{"stop its parent", func(string) error { return syscall.Kill(os.Getppid(), syscall.SIGTERM) }, fs.ErrPermission},
+		{"have its parent stopped when there is something to read", func(string) error {
+			var pipe [2]int
+			if err := unix.Pipe(pipe[:]); err != nil {
+				return err
+			}
+			_, err := unix.FcntlInt(uintptr(pipe[0]), unix.F_SETOWN, os.Getppid())
+			return err
+		}, syscall.EPERM},
+		// Landlock cannot tell of these before its third version.
+		{"cut a file by opening it for reading", func(dir string) error {
+			_, err := unix.Open(filepath.Join(dir, "in", "file"), unix.O_RDONLY|unix.O_TRUNC, 0)
+			return err
+		}, syscall.EPERM},
+		{"cut a file by opening it for nothing", func(dir string) error {
+			_, err := unix.Open(filepath.Join(dir, "secret"), unix.O_ACCMODE|unix.O_TRUNC, 0)
+			return err
+		}, syscall.EPERM},
 		{"raise its limits", func(string) error {
 			return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 40, Max: 1 << 40})
 		}, fs.ErrPermission},
