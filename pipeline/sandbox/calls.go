@@ -21,7 +21,7 @@ var allowed = []string{
 	"epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2",
 	"mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2", "umask", "getcwd",
 	// memory
-	"mmap", "munmap", "mprotect", "mremap", "madvise", "mincore", "brk", "membarrier", "mbind", "get_mempolicy", "set_mempolicy",
+	"munmap", "mprotect", "mremap", "madvise", "mincore", "brk", "membarrier", "mbind", "get_mempolicy", "set_mempolicy",
 	// threads, signals, time
 	"futex", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid", "exit", "exit_group", "restart_syscall",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack",
@@ -36,7 +36,7 @@ var allowed = []string{
 // allowedGPU are what CUDA needs beside them.
 var allowedGPU = []string{
 	"ioctl", "memfd_create", "mlock", "munlock", "mlock2", "socket", "socketpair", "connect", "sendmsg", "recvmsg", "sendto", "recvfrom", "bind",
-	"getsockname", "getsockopt", "setsockopt", "prlimit64", "sched_setscheduler", "getpgid",
+	"getsockname", "getsockopt", "setsockopt", "mmap", "sched_setscheduler", "getpgid",
 }
 
 // deadly end the process at once: nothing that computes makes them, so that
@@ -69,11 +69,13 @@ func conditional(gpu bool) []condition {
 		return out
 	}
 	// Opening for reading, or for nothing, can cut a file, and Landlock tells of that from its third version on.
+	// Nor is a file made that runs as its owner or group, with the mode that comes after the flags.
 	opening := func(flags uint32) []seccomp.ArgumentConditions {
 		is := func(how seccomp.Operation, flag int) seccomp.Condition { return compare(flags, how, flag) }
 		return []seccomp.ArgumentConditions{
 			{is(seccomp.BitsSet, unix.O_TRUNC), is(seccomp.BitsNotSet, unix.O_ACCMODE)},
 			{is(seccomp.BitsSet, unix.O_WRONLY), is(seccomp.BitsSet, unix.O_RDWR)},
+			{is(seccomp.BitsSet, unix.O_CREAT), compare(flags+1, seccomp.BitsSet, unix.S_ISUID|unix.S_ISGID)},
 		}
 	}
 	self := os.Getpid()
@@ -91,10 +93,16 @@ func conditional(gpu bool) []condition {
 		{"kill", []seccomp.ArgumentConditions{{compare(1, seccomp.NotEqual, 0), compare(0, seccomp.NotEqual, self)}}},
 		{"prctl", []seccomp.ArgumentConditions{butFor(0, unix.PR_SET_NAME, unix.PR_SET_VMA)}},
 	}
-	if !gpu { // to read its own
-		out = append(out, condition{"prlimit64", []seccomp.ArgumentConditions{butFor(0, 0), butFor(2, 0)}})
+	if gpu { // its own
+		return append(out, condition{"prlimit64", []seccomp.ArgumentConditions{butFor(0, 0)}})
 	}
-	return out
+	return append(out,
+		condition{"prlimit64", []seccomp.ArgumentConditions{butFor(0, 0), butFor(2, 0)}}, // to read its own
+		condition{"mmap", []seccomp.ArgumentConditions{ // memory that no limit counts
+			{compare(3, seccomp.BitsSet, unix.MAP_SHARED), compare(3, seccomp.BitsSet, unix.MAP_ANONYMOUS)},
+			{compare(3, seccomp.BitsSet, unix.MAP_GROWSDOWN)},
+		}},
+	)
 }
 
 // filter lets the system calls of this package's lists through, for all threads.

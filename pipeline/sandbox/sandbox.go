@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"unsafe"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 )
@@ -69,6 +72,9 @@ func Confine(r Rights) error {
 	if err := r.limit(); err != nil {
 		return err
 	}
+	if err := dropCapabilities(); err != nil {
+		return fmt.Errorf("give up the powers of root: %w", err)
+	}
 	if err := landlock.V9.BestEffort().Restrict(r.rules()...); err != nil {
 		return fmt.Errorf("restrict files: %w", err)
 	}
@@ -100,6 +106,27 @@ func (r Rights) limit() error {
 		if err := unix.Setrlimit(l.which, &unix.Rlimit{Cur: to, Max: to}); err != nil {
 			return fmt.Errorf("limit %s: %w", l.what, err)
 		}
+	}
+	return nil
+}
+
+// dropCapabilities leaves root's process, all of its threads, what opens the files of
+// others where Landlock lets it, and nothing else: with all of them it could look into
+// any process.
+func dropCapabilities() error {
+	const kept = 1 << unix.CAP_DAC_OVERRIDE
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var now, to [2]unix.CapUserData
+	if err := unix.Capget(&header, &now[0]); err != nil {
+		return err
+	}
+	to[0] = unix.CapUserData{Effective: now[0].Effective & kept, Permitted: now[0].Permitted & kept}
+	var stay runtime.Pinner // while all threads read them
+	defer stay.Unpin()
+	stay.Pin(&header)
+	stay.Pin(&to)
+	if _, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&to[0])), 0); errno != 0 {
+		return errno
 	}
 	return nil
 }

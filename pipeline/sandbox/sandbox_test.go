@@ -76,7 +76,8 @@ func deeds() []deed {
 		{"read elsewhere", func(dir string) error { return open(dir, "secret") }, fs.ErrPermission},
 		{"list elsewhere", func(dir string) error { _, err := os.ReadDir(dir); return err }, fs.ErrPermission},
 		{"read through a link", func(dir string) error { return open(dir, "in", "link") }, fs.ErrPermission},
-		{"read the environment of another", func(string) error { return open("/proc", "1", "environ") }, fs.ErrPermission},
+		// As root too, whose process could look into any other.
+		{"read the environment of another", func(string) error { return open("/proc", os.Getenv("TEST_PARENT"), "environ") }, fs.ErrPermission},
 		{"read the memory of its parent", func(string) error {
 			f, err := os.OpenFile("/proc/"+os.Getenv("TEST_PARENT")+"/mem", os.O_RDWR, 0)
 			if err == nil {
@@ -100,6 +101,10 @@ func deeds() []deed {
 		{"make a link", func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "out", "l")) }, fs.ErrPermission},
 		{"make a pipe", func(dir string) error { return unix.Mkfifo(filepath.Join(dir, "out", "p"), 0o600) }, fs.ErrPermission},
 		{"set the mode of a program", func(dir string) error { return os.Chmod(filepath.Join(dir, "secret"), 0o4755) }, fs.ErrPermission}, // Landlock says nothing of it
+		{"make a program that runs as its owner", func(dir string) error {
+			_, err := unix.Open(filepath.Join(dir, "out", "program"), unix.O_CREAT|unix.O_WRONLY, 0o4755)
+			return err
+		}, syscall.EPERM},
 		{"connect", func(string) error { _, err := net.Dial("tcp", "127.0.0.1:9"); return err }, fs.ErrPermission},
 		{"listen on a socket", func(dir string) error { _, err := net.Listen("unix", filepath.Join(dir, "out", "s")); return err }, fs.ErrPermission},
 		{"stop its parent", func(string) error { return syscall.Kill(os.Getppid(), syscall.SIGTERM) }, fs.ErrPermission},
@@ -138,6 +143,15 @@ func deeds() []deed {
 			_, err := unix.Mmap(-1, 0, 16<<30, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 			return err
 		}, syscall.ENOMEM},
+		// No limit counts these.
+		{"take memory for itself as if to share it", func(string) error {
+			_, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON)
+			return err
+		}, syscall.EPERM},
+		{"take memory as a stack's", func(string) error {
+			_, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_GROWSDOWN)
+			return err
+		}, syscall.EPERM},
 	}
 }
 

@@ -101,7 +101,9 @@ const (
 	maxText   = 4 << 10
 	maxDetail = 64 << 10
 	maxNote   = 300
-	maxLogs   = 10_000 // lines
+	maxLogged = 8 << 20 // bytes of the lines of its log
+	maxFields = 16      // of a line
+	maxPhases = 16      // open ones
 )
 
 // plain cuts text and replaces what a terminal would obey.

@@ -24,9 +24,9 @@ type process struct {
 	out     *os.File
 	printed *printout
 	ended   chan struct{}
-	began   time.Time    // by the clock that nobody sets
-	alive   atomic.Int64 // when it last showed progress, in nanoseconds since it began
-	why     atomic.Value // the error for which it was ended
+	began   time.Time             // by the clock that nobody sets
+	alive   atomic.Int64          // when it last showed progress, in nanoseconds since it began
+	why     atomic.Pointer[error] // for which it was ended
 }
 
 func (w Worker) start() (*process, error) {
@@ -70,8 +70,16 @@ func (p *process) wait() error {
 
 // end kills the worker, for why.
 func (p *process) end(why error) {
-	p.why.CompareAndSwap(nil, why)
+	p.why.CompareAndSwap(nil, &why)
 	_ = p.cmd.Process.Kill() // fails only where it is gone
+}
+
+// reason is why it was ended; nil where it was not.
+func (p *process) reason() error {
+	if why := p.why.Load(); why != nil {
+		return *why
+	}
+	return nil
 }
 
 // environment is what libtorch and Go's runtime ask for. The rest stays here: a

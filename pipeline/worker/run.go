@@ -104,7 +104,7 @@ func (w Worker) watch(ctx context.Context, p *process) {
 // ended without one.
 func (w Worker) listen(p *process) *message {
 	lines := bufio.NewReaderSize(p.out, 1<<16)
-	logs := 0
+	logged, phases := 0, 0
 	for {
 		line, err := readLine(lines)
 		if err != nil {
@@ -120,10 +120,22 @@ func (w Worker) listen(p *process) *message {
 		}
 		switch m.Kind {
 		case kindStart, kindStep, kindEnd:
+			if m.Kind == kindStart {
+				phases++
+			}
+			if phases > maxPhases {
+				p.end(fmt.Errorf("it has more than %d phases open", maxPhases))
+				return nil
+			}
 			p.alive.Store(int64(time.Since(p.began)))
-			w.show(m)
+			if phases > 0 {
+				w.show(m)
+			}
+			if m.Kind == kindEnd {
+				phases = max(phases-1, 0)
+			}
 		case kindLog:
-			if logs++; logs <= maxLogs {
+			if logged += len(line); logged <= maxLogged {
 				w.log(m)
 			}
 		case kindDone:
@@ -146,6 +158,9 @@ func (w Worker) show(m message) {
 func (w Worker) log(m message) {
 	fields := logrus.Fields{}
 	for key, value := range m.Fields {
+		if len(fields) == maxFields {
+			break
+		}
 		fields[plain(key, maxNote)] = plain(value, maxText)
 	}
 	text := plain(m.Text, maxText)
@@ -182,10 +197,12 @@ func (w Worker) judge(ctx context.Context, p *process, last *message, waited err
 	if text := p.printed.String(); text != "" {
 		w.Log.Debugf("the worker printed: %s", plain(text, maxDetail))
 	}
-	why, _ := p.why.Load().(error)
+	why := p.reason()
 	switch {
 	case last != nil:
-		if len(last.Result) > 0 {
+		if none := len(last.Result) == 0 || string(last.Result) == "null"; none && last.Error == nil {
+			return errors.New("the worker sent no result")
+		} else if !none {
 			if err := json.Unmarshal(last.Result, result); err != nil {
 				return fmt.Errorf("read the worker's result: %w", err)
 			}

@@ -82,6 +82,30 @@ func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Si
 		for range 1 << 11 {
 			fmt.Fprint(out, strings.Repeat("x", 1<<16))
 		}
+	case "empty":
+		fmt.Fprintln(out, `{"kind":"done"}`)
+		time.Sleep(time.Hour) // until nobody listens any more
+	case "deep":
+		for range 1 << 20 {
+			sink.Start("deeper", 0)
+		}
+	case "ends":
+		sink.End()
+		sink.Step("of nothing")
+		return answer{"ok"}, nil
+	case "chatty":
+		long := strings.Repeat("x", maxText)
+		for range 8 << 20 / maxText { // twice what is wanted
+			log.WithField("a", long).WithField("b", long).Info(long)
+		}
+		return answer{"ok"}, nil
+	case "fields":
+		m := message{Kind: kindLog, Level: "info", Fields: map[string]string{}}
+		for i := range 1000 {
+			m.Fields[fmt.Sprint(i)] = "x"
+		}
+		_ = json.NewEncoder(out).Encode(m)
+		return answer{"ok"}, nil
 	case "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "forbidden":
@@ -175,6 +199,53 @@ func TestWhatAWorkerPrintsStaysOffTheTerminal(t *testing.T) {
 	}
 }
 
+func TestWhatAWorkerLogsIsBounded(t *testing.T) {
+	for _, job := range []string{"chatty", "fields"} {
+		t.Run(job, func(t *testing.T) {
+			log, hook := test.NewNullLogger()
+			if a, err := do(context.Background(), t, Worker{Log: log}, job); err != nil || a.Text != "ok" {
+				t.Fatal(a, err)
+			}
+			length := 0
+			for _, e := range hook.AllEntries() {
+				length += len(e.Message)
+				for _, value := range e.Data {
+					length += len(value.(string))
+				}
+				if len(e.Data) > maxFields {
+					t.Errorf("%d fields in a line", len(e.Data))
+				}
+			}
+			if length > maxLogged || len(hook.AllEntries()) == 0 {
+				t.Errorf("%d bytes in %d lines", length, len(hook.AllEntries()))
+			}
+		})
+	}
+}
+
+func TestWhatWasNeverBegunDoesNotEnd(t *testing.T) {
+	sink := &recorder{}
+	if a, err := do(context.Background(), t, Worker{Sink: sink}, "ends"); err != nil || a.Text != "ok" || len(sink.told) > 0 {
+		t.Errorf("%v, %v: told %q", a, err, sink.told)
+	}
+}
+
+// What is wrong with its messages and that it takes too long may be seen at once.
+func TestAWorkerMayBeEndedForTwoReasons(t *testing.T) {
+	p, err := Worker{Args: []string{serveArg}}.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	first := errors.New("the first")
+	p.end(first)
+	p.end(fmt.Errorf("%w: the second", errStalled))
+	_ = p.wait()
+	if got := p.reason(); got != first {
+		t.Errorf("ended for %v", got)
+	}
+}
+
 func TestHowAWorkerEnds(t *testing.T) {
 	short := Worker{Stall: 300 * time.Millisecond}
 	for _, c := range []struct {
@@ -187,6 +258,8 @@ func TestHowAWorkerEnds(t *testing.T) {
 		{"deaf", Worker{Time: 300 * time.Millisecond}, "took too long: more than the 300ms", false},
 		{"nonsense", Worker{}, "no language of a worker's", false},
 		{"endless", Worker{}, "a message without end", false},
+		{"empty", Worker{Stall: 300 * time.Millisecond}, "no result", false},
+		{"deep", Worker{}, "phases", false},
 		{"kill", Worker{}, "was killed, by somebody or for lack of memory", false},
 		{"forbidden", Worker{}, "do not use this file", true},
 		{"silent", Worker{}, "ended without a word", false},
