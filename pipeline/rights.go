@@ -2,10 +2,10 @@ package pipeline
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/memory"
 	"ulrl/pipeline/sandbox"
 )
@@ -18,9 +18,11 @@ const maxWritten = 16 << 30
 func Rights(c *config.Config, write ...string) sandbox.Rights {
 	d, a := c.Data, c.Attack
 	read := []string{d.Dir, c.ModelPath(), a.Output, a.Images, a.CleanModel.Dir, a.Blended.Pattern, a.LF.Pattern, a.Trigger.Pattern, a.Trigger.Mask}
-	for _, file := range []string{d.Train, d.TrainLabels, d.Test, d.TestLabels} {
-		if file != "" && file != config.NoTestSet {
-			read = append(read, file, filepath.Dir(file)) // labels may lie beside
+	for _, set := range []dataset.Source{source(d, dataset.Train, d.Train, d.TrainLabels), source(d, dataset.Test, d.Test, d.TestLabels)} {
+		for _, file := range []string{set.Images, set.Labels, set.Dir} {
+			if file != "" && file != config.NoTestSet {
+				read = append(read, file, dataset.Twin(file))
+			}
 		}
 	}
 	r := FileRights(read, write...)

@@ -71,10 +71,7 @@ func findIDX(path string) (string, fs.FileInfo, error) {
 	if err == nil {
 		return path, info, nil
 	}
-	other, cut := strings.CutSuffix(path, ".gz")
-	if !cut {
-		other = path + ".gz"
-	}
+	other := Twin(path)
 	if info, otherErr := os.Stat(other); otherErr == nil {
 		return other, info, nil
 	}
@@ -82,6 +79,15 @@ func findIDX(path string) (string, fs.FileInfo, error) {
 		return "", nil, fault.Misuse("data file %s: not found, nor %s; %s", path, filepath.Base(other), remedy(path))
 	}
 	return "", nil, fileError("data file", path, err)
+}
+
+// Twin is the name under which an IDX file is looked for where it is not found:
+// without ".gz", or with it.
+func Twin(path string) string {
+	if plain, cut := strings.CutSuffix(path, ".gz"); cut {
+		return plain
+	}
+	return path + ".gz"
 }
 
 // differs reports whether a wanted size, 0 for any, is not the one there.

@@ -13,6 +13,9 @@ import (
 const (
 	maxNesting = 200
 	maxValues  = 4 << 20
+	textShare  = 64      // bytes of text that count as a value: it is looked at wherever it is named
+	maxTag     = 4 << 10 // bytes of a type
+	maxDims    = 64      // of a tensor, which is libtorch's limit too
 )
 
 // values checks the pickle of a record and the tensors below a folder.
@@ -93,7 +96,11 @@ func (c *values) root(tree any) error {
 
 // check walks through a value.
 func (c *values) check(value any, depth int) error {
-	if c.count++; c.count > maxValues || depth > maxNesting {
+	c.count++
+	if text, is := value.(string); is {
+		c.count += len(text) / textShare
+	}
+	if c.count > maxValues || depth > maxNesting {
 		return c.refuse("the values are too many or nested too deeply")
 	}
 	switch v := value.(type) {
@@ -211,6 +218,9 @@ func (c *values) tagged(o *pickle.Object, depth int) error {
 	if !is {
 		return c.refuse("a type that is no text")
 	}
+	if len(said) > maxTag {
+		return c.refuse("a type that is too long")
+	}
 	want, err := scan(c.record, said)
 	if err != nil {
 		return c.refuse("a type that is none: %s", clip(said))
@@ -268,6 +278,11 @@ func (c *values) tensor(args pickle.Tuple) error {
 	hooks, isHooks := args[5].(*pickle.Object)
 	if !isFlag || !isHooks || hooks.Class.String() != orderedDict || len(hooks.Args) > 0 || hooks.Entries != nil || hooks.State != nil || hooks.Items != nil {
 		return c.refuse("a tensor of a form that TorchScript does not write")
+	}
+	for _, arg := range args[2:4] {
+		if extents, is := arg.(pickle.Tuple); is && len(extents) > maxDims {
+			return c.refuse("a tensor of %d dimensions", len(extents))
+		}
 	}
 	view, err := torchfile.ViewOf(args)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/gate"
+	"ulrl/pipeline/memory"
 	torch "ulrl/torchbridge"
 )
 
@@ -48,6 +49,9 @@ func ReadBytes(name string) ([]byte, error) {
 		return nil, errors.New("not a file")
 	}
 	var data []byte
+	if have, e := memory.Available(); err == nil && e == nil && info.Size() > have {
+		return nil, fmt.Errorf("it has %.1f GiB, and %.1f GiB of memory are free", float64(info.Size())/(1<<30), float64(have)/(1<<30))
+	}
 	if err == nil {
 		data, err = os.ReadFile(name)
 	}

@@ -265,3 +265,17 @@ func TestMemoryIsNotTheFilesFault(t *testing.T) {
 		}
 	}
 }
+
+// A confined process may leave such a file for one that is not.
+func TestAFileThatMemoryDoesNotHoldIsNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.pt")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 8<<40); err != nil {
+		testenv.Skip(t, "no such file can be made here: %v", err)
+	}
+	if _, err := ReadFile(path); !fault.IsMisuse(err) || !strings.Contains(err.Error(), "it has 8192.0 GiB, and ") {
+		t.Errorf("got %v", err)
+	}
+}

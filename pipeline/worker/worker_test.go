@@ -241,7 +241,7 @@ func TestAWorkerMayBeEndedForTwoReasons(t *testing.T) {
 	p.end(first)
 	p.end(fmt.Errorf("%w: the second", errStalled))
 	_ = p.wait()
-	if got := p.reason(); got != first {
+	if got := p.reason(); !errors.Is(got, first) {
 		t.Errorf("ended for %v", got)
 	}
 }

@@ -1,6 +1,9 @@
 package gatetest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func pickled(name, data, want string) change {
 	return change{name: name, model: Honest().With("data.pkl", data), want: want}
@@ -46,6 +49,9 @@ func pickles() []change {
 		constants("constants that are no tuple", "]", "the constants are no tuple"),
 		constants("constant that names something", tuple(global("os", "system")), "constants.pkl: it names os.system"),
 		constants("constant outside of its record", tuple(tensor("0", 8, 0, []int64{9}, []int64{1})), "lies outside of its 32 bytes"),
+		constants("long text again and again", "("+text(strings.Repeat("a", 1<<20))+"q\x01"+strings.Repeat("h\x01", 1000)+"t", "the values are too many or nested too deeply"),
+		constants("type of nothing but lines", tuple(global("torch.jit._pickle", "restore_type_tag")+"]"+text("List[int]"+strings.Repeat("\n", 1<<20))+"\x86R"), "a type that is too long"),
+		constants("dimensions without end", tuple(tensor("0", 8, 0, slices.Repeat([]int64{1}, 65), slices.Repeat([]int64{1}, 65))), "a tensor of 65 dimensions"),
 		constants("text with an escape", tuple(text("\x1b]0;x\a")), "a text with control characters"),
 	}
 }
