@@ -121,6 +121,9 @@ func dropCapabilities() error {
 		return err
 	}
 	to[0] = unix.CapUserData{Effective: now[0].Effective & kept, Permitted: now[0].Permitted & kept}
+	if to == now {
+		return nil // there are none to give up
+	}
 	var stay runtime.Pinner // while all threads read them
 	defer stay.Unpin()
 	stay.Pin(&header)
