@@ -18,12 +18,9 @@ const maxWritten = 16 << 30
 func Rights(c *config.Config, write ...string) sandbox.Rights {
 	d, a := c.Data, c.Attack
 	read := []string{d.Dir, c.ModelPath(), a.Output, a.Images, a.CleanModel.Dir, a.Blended.Pattern, a.LF.Pattern, a.Trigger.Pattern, a.Trigger.Mask}
-	for _, set := range []dataset.Source{source(d, dataset.Train, d.Train, d.TrainLabels), source(d, dataset.Test, d.Test, d.TestLabels)} {
-		for _, file := range []string{set.Images, set.Labels, set.Dir} {
-			if file != "" && file != config.NoTestSet {
-				read = append(read, file, dataset.Twin(file))
-			}
-		}
+	read = append(read, source(d, dataset.Train, d.Train, d.TrainLabels).Paths()...)
+	if d.Test != config.NoTestSet {
+		read = append(read, source(d, dataset.Test, d.Test, d.TestLabels).Paths()...)
 	}
 	r := FileRights(read, write...)
 	if r.GPU = strings.HasPrefix(c.Device, "cuda") || c.Device == "auto" && hasGPU(); r.GPU {

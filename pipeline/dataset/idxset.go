@@ -71,7 +71,7 @@ func findIDX(path string) (string, fs.FileInfo, error) {
 	if err == nil {
 		return path, info, nil
 	}
-	other := Twin(path)
+	other := twin(path)
 	if info, otherErr := os.Stat(other); otherErr == nil {
 		return other, info, nil
 	}
@@ -81,9 +81,9 @@ func findIDX(path string) (string, fs.FileInfo, error) {
 	return "", nil, fileError("data file", path, err)
 }
 
-// Twin is the name under which an IDX file is looked for where it is not found:
+// twin is the name under which an IDX file is looked for where it is not found:
 // without ".gz", or with it.
-func Twin(path string) string {
+func twin(path string) string {
 	if plain, cut := strings.CutSuffix(path, ".gz"); cut {
 		return plain
 	}

@@ -74,6 +74,15 @@ func SourceIn(kind, dir, split string) Source {
 	return src
 }
 
+// Paths are the files and folders that reading src may open; they need not be there.
+func (src Source) Paths() []string {
+	paths := []string{src.Images, src.Labels, src.Dir}
+	if src.Kind == KindIDX {
+		paths = append(paths, twin(src.Images), twin(src.Labels))
+	}
+	return paths
+}
+
 // Read reads the whole set. What the user can mend in the source or in the
 // files is reported as misuse.
 func Read(ctx context.Context, src Source) (*Set, error) {

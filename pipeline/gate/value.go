@@ -13,7 +13,7 @@ import (
 const (
 	maxNesting = 200
 	maxValues  = 4 << 20
-	textShare  = 64      // bytes of text that count as a value: it is looked at wherever it is named
+	valueText  = 64      // bytes of text that count as a value: it is looked at wherever it is named
 	maxTag     = 4 << 10 // bytes of a type
 	maxDims    = 64      // of a tensor, which is libtorch's limit too
 )
@@ -98,7 +98,7 @@ func (c *values) root(tree any) error {
 func (c *values) check(value any, depth int) error {
 	c.count++
 	if text, is := value.(string); is {
-		c.count += len(text) / textShare
+		c.count += len(text) / valueText
 	}
 	if c.count > maxValues || depth > maxNesting {
 		return c.refuse("the values are too many or nested too deeply")

@@ -41,17 +41,15 @@ func ReadFile(name string) (*File, error) {
 	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Size: len(data), Verdict: *verdict}, nil
 }
 
-// ReadBytes reads a file, and does not wait for pipes and devices. Its errors do not
+// ReadBytes reads a file, and does not wait for pipes and devices, nor begins what memory
+// does not hold. Its errors do not
 // name the file.
 func ReadBytes(name string) ([]byte, error) {
 	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("not a file")
+	if err == nil {
+		err = readable(info)
 	}
 	var data []byte
-	if have, e := memory.Available(); err == nil && e == nil && info.Size() > have {
-		return nil, fmt.Errorf("it has %.1f GiB, and %.1f GiB of memory are free", float64(info.Size())/(1<<30), float64(have)/(1<<30))
-	}
 	if err == nil {
 		data, err = os.ReadFile(name)
 	}
@@ -62,6 +60,18 @@ func ReadBytes(name string) ([]byte, error) {
 		err = pe.Err
 	}
 	return data, err
+}
+
+// readable says why a file's contents cannot be had.
+func readable(file fs.FileInfo) error {
+	if !file.Mode().IsRegular() {
+		return errors.New("not a file")
+	}
+	const gib = 1 << 30
+	if have, err := memory.Available(); err == nil && file.Size() > have {
+		return fmt.Errorf("it has %.1f GiB, and %.1f GiB of memory are free", float64(file.Size())/gib, float64(have)/gib)
+	}
+	return nil
 }
 
 // Load loads the archive onto the scope's device and checks what its code can do

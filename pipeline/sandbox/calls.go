@@ -105,7 +105,8 @@ func conditional(gpu bool) []condition {
 	)
 }
 
-// filter lets the system calls of this package's lists through, for all threads.
+// filter lets the system calls of this package's lists through, for all threads, which
+// gave up gaining powers when their files were restricted.
 func filter(gpu bool) error {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -131,11 +132,8 @@ func filter(gpu bool) error {
 	// Each condition is a filter of its own, of which the kernel takes the strictest: in one filter
 	// the library compares the argument at which a condition ends with the numbers of the calls after
 	// it. The filter of names comes last, since it denies loading another.
-	noNewPrivs := true
 	load := func(policy seccomp.Policy) error {
-		err := seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: noNewPrivs, Flag: seccomp.FilterFlagTSync, Policy: policy})
-		noNewPrivs = false // it is set for good
-		return err
+		return seccomp.LoadFilter(seccomp.Filter{Flag: seccomp.FilterFlagTSync, Policy: policy})
 	}
 	for _, c := range conditional(gpu) {
 		if len(known([]string{c.name})) == 0 {

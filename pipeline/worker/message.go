@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -47,6 +48,18 @@ const (
 	kindLog   = "log"
 	kindDone  = "done" // the last
 )
+
+// answer decodes a last message's result, which is there where there is no error.
+func (m message) answer(result any) error {
+	if len(m.Result) > 0 && string(m.Result) != "null" {
+		if err := json.Unmarshal(m.Result, result); err != nil {
+			return fmt.Errorf("read the worker's result: %w", err)
+		}
+	} else if m.Error == nil {
+		return errors.New("the worker sent no result")
+	}
+	return m.Error.err()
+}
 
 // failure is an error on its way to the other process.
 type failure struct {

@@ -26,7 +26,7 @@ type process struct {
 	ended   chan struct{}
 	began   time.Time             // by the clock that nobody sets
 	alive   atomic.Int64          // when it last showed progress, in nanoseconds since it began
-	why     atomic.Pointer[error] // for which it was ended
+	why     atomic.Pointer[error] // the error for which it was ended
 }
 
 func (w Worker) start() (*process, error) {

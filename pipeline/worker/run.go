@@ -120,19 +120,20 @@ func (w Worker) listen(p *process) *message {
 		}
 		switch m.Kind {
 		case kindStart, kindStep, kindEnd:
+			p.alive.Store(int64(time.Since(p.began)))
 			if m.Kind == kindStart {
 				phases++
+			}
+			if phases == 0 {
+				continue // steps, or the end, of nothing
 			}
 			if phases > maxPhases {
 				p.end(fmt.Errorf("it has more than %d phases open", maxPhases))
 				return nil
 			}
-			p.alive.Store(int64(time.Since(p.began)))
-			if phases > 0 {
-				w.show(m)
-			}
+			w.show(m)
 			if m.Kind == kindEnd {
-				phases = max(phases-1, 0)
+				phases--
 			}
 		case kindLog:
 			if logged += len(line); logged <= maxLogged {
@@ -200,14 +201,7 @@ func (w Worker) judge(ctx context.Context, p *process, last *message, waited err
 	why := p.reason()
 	switch {
 	case last != nil:
-		if none := len(last.Result) == 0 || string(last.Result) == "null"; none && last.Error == nil {
-			return errors.New("the worker sent no result")
-		} else if !none {
-			if err := json.Unmarshal(last.Result, result); err != nil {
-				return fmt.Errorf("read the worker's result: %w", err)
-			}
-		}
-		return last.Error.err()
+		return last.answer(result)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case why != nil:

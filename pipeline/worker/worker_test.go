@@ -95,7 +95,7 @@ func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Si
 		return answer{"ok"}, nil
 	case "chatty":
 		long := strings.Repeat("x", maxText)
-		for range 8 << 20 / maxText { // twice what is wanted
+		for range maxLogged / maxText { // three times what may be logged
 			log.WithField("a", long).WithField("b", long).Info(long)
 		}
 		return answer{"ok"}, nil
