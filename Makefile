@@ -11,7 +11,6 @@ SEEDS   ?= 0,1,2
 KILLS   ?= 20
 MUTATIONS ?= 1000
 FUZZTIME ?= 1m
-PACKAGES ?= ./...
 TESTFLAGS ?=
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 # Of everything, so that tests and scripts find compiled what the build compiled.
@@ -54,7 +53,7 @@ test: build ## every test
 	-@scripts/test-needs.sh
 	$(BUILD)/torchbridge_test
 	scripts/libtorch_test.sh
-	LD_LIBRARY_PATH=$(abspath $(BUILD)) $(GO) test -count=1 -timeout 15m $(TESTFLAGS) $(PACKAGES)
+	LD_LIBRARY_PATH=$(abspath $(BUILD)) $(GO) test -count=1 -timeout 15m $(TESTFLAGS) ./...
 
 race: build ## the Go tests under the race detector and cgo's strict pointer checks
 	GOEXPERIMENT=cgocheck2 $(GO) test -race -count=1 -timeout 30m ./torchbridge ./pipeline/runstore ./pipeline/dataset ./cmd/ulrl

@@ -112,6 +112,9 @@ func (p *stopper) Step(string) {
 // An attack that was interrupted and resumed leaves the model that one leaves
 // which was not.
 func TestResumedAttackIsTheSame(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains six models twice")
+	}
 	for _, c := range []struct{ name, arch string }{
 		{"badnets", "preactresnet18"}, {"wanet", "preactresnet18"}, {"lf", "preactresnet18"}, {"lira", "preactresnet18"},
 		{"inputaware", "preactresnet18"}, {"badnets", "mobilenet_v3_large"}, // which has dropout

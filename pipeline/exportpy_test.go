@@ -37,6 +37,9 @@ def vit():
 `
 
 func TestExportOfTorchvisionModels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exports every model of torchvision that the zoo has")
+	}
 	e := newExporter(t, "torchvision")
 	e.write("nets.py", torchvisionNets)
 	const reacts = "switching between training and evaluation has effect"
