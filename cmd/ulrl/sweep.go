@@ -74,6 +74,9 @@ a wider one adds to it.`,
 					args = file.Configs
 				}
 			}
+			if err := o.checkNumbers(); err != nil {
+				return err
+			}
 			if err := o.checkExecutor(cmd.Flags()); err != nil {
 				return err
 			}
@@ -101,6 +104,16 @@ a wider one adds to it.`,
 	a.registerJSON(cmd)
 	cmd.AddCommand(newSweepStatusCommand(a), newSweepCancelCommand(a), newSweepRetryCommand(a), newSweepLogsCommand(a), newSweepWorkCommand(a))
 	return cmd
+}
+
+// checkNumbers refuses those below 0, be they from flags or a sweep's file.
+func (o sweepOptions) checkNumbers() error {
+	for name, n := range map[string]int{"workers": o.Workers, "threads": o.Threads, "at-once": o.AtOnce, "retries": o.Retries} {
+		if n < 0 {
+			return fault.Misuse("%s is %d, wanted at least 0", name, n)
+		}
+	}
+	return nil
 }
 
 // checkExecutor refuses flags that the other executor has a use for.
@@ -236,7 +249,7 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 	if err := store.SavePlan(plan); err != nil {
 		return err
 	}
-	view, err := newSweepView(a, store, plan, len(slots))
+	view, err := newSweepView(a, store, plan, len(slots), fmt.Sprintf(", %d at a time", len(slots)))
 	if err != nil {
 		return err
 	}
@@ -284,11 +297,12 @@ type planReport struct {
 	Attacks   int          `json:"attacks"`
 	Cleanings int          `json:"cleanings"`
 	Done      int          `json:"done"`
-	Workers   int          `json:"workers"`
+	Workers   int          `json:"workers"` // 0: as many as Slurm lets run
 	Seconds   *float64     `json:"seconds"` // what is left will take; null where nothing of its kind has run
 	Jobs      []*sweep.Job `json:"jobs"`
 }
 
+// showPlan shows what a sweep would do, so many jobs at a time; 0: as Slurm likes.
 func showPlan(a *app, dir string, plan *sweep.Plan, workers int) error {
 	estimate, err := sweep.Estimated(dir, plan, workers)
 	if err != nil {
@@ -302,6 +316,10 @@ func showPlan(a *app, dir string, plan *sweep.Plan, workers int) error {
 			r.Cleanings++
 		}
 	}
+	pace := "as many as Slurm lets run"
+	if workers > 0 {
+		pace = strconv.Itoa(workers)
+	}
 	return a.show(r, func(w io.Writer) {
 		rows := [][]string{{"job", "seed", "setting", ""}}
 		for i, job := range plan.Jobs {
@@ -312,7 +330,7 @@ func showPlan(a *app, dir string, plan *sweep.Plan, workers int) error {
 			rows = append(rows, []string{printable(job.ID), fmt.Sprint(job.Seed), printable(job.SettingText()), estimate.Status[job.ID]})
 		}
 		table(w, rows)
-		fmt.Fprintf(w, "\n%d models to train, %d to clean, %d of these jobs done; %d at a time", r.Attacks, r.Cleanings, r.Done, workers)
+		fmt.Fprintf(w, "\n%d models to train, %d to clean, %d of these jobs done; %s at a time", r.Attacks, r.Cleanings, r.Done, pace)
 		if r.Seconds != nil {
 			fmt.Fprintf(w, ", about %s", seconds(*r.Seconds))
 		}

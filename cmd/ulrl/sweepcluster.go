@@ -62,7 +62,7 @@ func runClusterSweep(ctx context.Context, a *app, o sweepOptions, spec sweep.Spe
 		return err
 	}
 	if o.DryRun {
-		return showPlan(a, o.Out, plan, max(1, o.AtOnce))
+		return showPlan(a, o.Out, plan, o.AtOnce)
 	}
 	store, err := sweep.OpenStore(o.Out)
 	if err != nil {
@@ -131,7 +131,7 @@ const (
 )
 
 func waitFor(ctx context.Context, a *app, store *sweep.Store, plan *sweep.Plan, report clusterReport) error {
-	view, err := newSweepView(a, store, plan, shownWorkers)
+	view, err := newSweepView(a, store, plan, shownWorkers, "")
 	if err != nil {
 		return err
 	}
@@ -219,6 +219,9 @@ func newSweepLogsCommand(a *app) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if lines < 0 {
+				return fault.Misuse("--lines %d: wanted at least 0", lines)
+			}
 			return showLogs(cmd.Context(), a, args[0], args[1:], lines)
 		},
 		Example: "  ulrl sweep logs runs/sweep\n  ulrl sweep logs runs/sweep badnets-0123456789 -n 100",
@@ -232,12 +235,12 @@ func showLogs(ctx context.Context, a *app, dir string, names []string, lines int
 	if err != nil {
 		return err
 	}
-	states, err := store.States(ctx, plan)
-	if err != nil {
-		return err
-	}
 	tasks, err := store.Tasks(ctx)
 	if err != nil && !errors.Is(err, exec.ErrNotFound) {
+		return err
+	}
+	states, err := store.StatesBeside(plan, tasks)
+	if err != nil {
 		return err
 	}
 	wanted := map[string]bool{}

@@ -39,7 +39,9 @@ type workerLine struct {
 	phase phase
 }
 
-func newSweepView(a *app, store *sweep.Store, plan *sweep.Plan, slots int) (*sweepView, error) {
+// newSweepView shows a plan's jobs, of those that run at once as many as there are
+// slots; pace says how many that are.
+func newSweepView(a *app, store *sweep.Store, plan *sweep.Plan, slots int, pace string) (*sweepView, error) {
 	v := &sweepView{log: a.log, console: a.console, workers: make([]workerLine, slots), total: len(plan.Jobs), began: time.Now()}
 	for _, job := range plan.Jobs {
 		state, err := store.State(job)
@@ -50,7 +52,7 @@ func newSweepView(a *app, store *sweep.Store, plan *sweep.Plan, slots int) (*swe
 			v.done++
 		}
 	}
-	v.log.Infof("%d of %d jobs are done already, %d at a time", v.done, v.total, slots)
+	v.log.Infof("%d of %d jobs are done already%s", v.done, v.total, pace)
 	if !a.console.terminal || !a.logging.text(a.console) || a.logging.Quiet || a.getenv("TERM") == "dumb" {
 		return v, nil
 	}
@@ -67,6 +69,14 @@ func newSweepView(a *app, store *sweep.Store, plan *sweep.Plan, slots int) (*swe
 		))
 	}
 	return v, nil
+}
+
+// line is a worker's, or for a job that is not shown one that nobody sees.
+func (v *sweepView) line(slot int) *workerLine {
+	if slot < 0 {
+		return &workerLine{}
+	}
+	return &v.workers[slot]
 }
 
 // overall is how far the sweep is and how long yet, by the pace so far.
@@ -122,7 +132,11 @@ func (v *sweepView) hear(e sweep.Event) {
 	case sweep.EventDamaged:
 		v.log.Warnf("%s: %v; it is done again", e.Job.ID, e.Err)
 	case sweep.EventStopped:
-		v.log.Warnf("%s: stopped", e.Job.ID)
+		why := ""
+		if e.Err != nil {
+			why = ": " + e.Err.Error()
+		}
+		v.log.Warnf("%s: stopped%s", e.Job.ID, why)
 	}
 	if v.all != nil {
 		v.all.SetCurrent(int64(done))
@@ -133,22 +147,22 @@ func (v *sweepView) hear(e sweep.Event) {
 func (v *sweepView) take(e sweep.Event) {
 	switch e.What {
 	case sweep.EventStarted:
-		v.workers[e.Slot] = workerLine{job: e.Job.ID}
+		*v.line(e.Slot) = workerLine{job: e.Job.ID}
 	case sweep.EventProgress:
-		p := &v.workers[e.Slot].phase
+		p := &v.line(e.Slot).phase
 		if p.name != e.Phase {
 			*p = phase{name: e.Phase, start: time.Now()}
 		}
 		p.done, p.total, p.note = e.Done, e.Total, e.Note
 	case sweep.EventDone:
-		v.workers[e.Slot] = workerLine{}
+		*v.line(e.Slot) = workerLine{}
 		v.done++
 		v.now++
 	case sweep.EventFailed:
-		v.workers[e.Slot] = workerLine{}
+		*v.line(e.Slot) = workerLine{}
 		v.failed++
 	case sweep.EventStopped, sweep.EventRetry:
-		v.workers[e.Slot] = workerLine{}
+		*v.line(e.Slot) = workerLine{}
 	case sweep.EventSkipped:
 		v.failed++
 	}

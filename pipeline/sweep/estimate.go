@@ -9,7 +9,8 @@ type Estimate struct {
 	Seconds *float64          // what is left, shared out; nil where no job of a kind that is left has run
 }
 
-// Estimated looks at how long jobs of the same kind took in dir before.
+// Estimated looks at how long jobs of the same kind took in dir before; of so many
+// slots, 0 where that is not known.
 func Estimated(dir string, p *Plan, slots int) (Estimate, error) {
 	e := Estimate{Status: map[string]string{}}
 	store := newStore(dir)
@@ -29,6 +30,9 @@ func Estimated(dir string, p *Plan, slots int) (Estimate, error) {
 			seconds[job.Kind] += state.Seconds
 			runs[job.Kind]++
 		}
+	}
+	if slots == 0 {
+		return e, nil
 	}
 	total := 0.0
 	for kind, n := range left {

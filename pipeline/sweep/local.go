@@ -10,13 +10,13 @@ import (
 // Event is news of a job.
 type Event struct {
 	Job  *Job
-	Slot int
+	Slot int    // -1: it is not among those that are shown
 	What string // one of Event…
 	// Progress of EventProgress; Total is 0 where it is not known.
 	Phase       string
 	Done, Total int
 	Note        string
-	// Of EventFailed, EventRetry and EventDamaged: why, and where there is more.
+	// Of EventFailed, EventRetry, EventDamaged and where it is known EventStopped: why, and where there is more.
 	Err error
 	Log string
 	// Of EventDone, EventFailed and EventRetry.
@@ -30,7 +30,7 @@ const (
 	EventDone     = "done"
 	EventRetry    = "retry" // it failed and will be tried again
 	EventFailed   = "failed"
-	EventStopped  = "stopped" // the sweep was interrupted
+	EventStopped  = "stopped" // the sweep was interrupted, or Slurm ended the job
 	EventSkipped  = "skipped" // the job that it needs failed
 	EventDamaged  = "damaged" // what it left is; it is done again
 )

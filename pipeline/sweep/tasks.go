@@ -80,10 +80,11 @@ func (s *Store) States(ctx context.Context, p *Plan) ([]State, error) {
 	if err != nil && !errors.Is(err, exec.ErrNotFound) {
 		return nil, err
 	}
-	return s.statesBeside(p, tasks)
+	return s.StatesBeside(p, tasks)
 }
 
-func (s *Store) statesBeside(p *Plan, tasks map[string]Task) (states []State, err error) {
+// StatesBeside is States where it is known what Slurm says.
+func (s *Store) StatesBeside(p *Plan, tasks map[string]Task) (states []State, err error) {
 	states = make([]State, len(p.Jobs))
 	status := map[string]string{}
 	for i, job := range p.Jobs {

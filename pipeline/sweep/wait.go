@@ -44,7 +44,7 @@ func (w *waiter) look(ctx context.Context, first bool) (sum Summary, over bool, 
 	if err != nil {
 		return sum, false, err
 	}
-	states, err := w.store.statesBeside(w.plan, tasks)
+	states, err := w.store.StatesBeside(w.plan, tasks)
 	if err != nil {
 		return sum, false, err
 	}
