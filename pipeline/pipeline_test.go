@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/report"
 	"ulrl/pipeline/runstore"
 	torch "ulrl/torchbridge"
 )
@@ -80,6 +82,18 @@ func (f *fixture) checkResultFile(result *runstore.Result) {
 	events, _ := runstore.ReadEvents(f.path("run"))
 	if measured := strings.Count(joined(events), `"kind":"measure"`); measured != 2 {
 		f.t.Errorf("%d measurements between epochs, want 2", measured)
+	}
+	// "ulrl report" makes the same page of what lies there.
+	saved, err := runstore.ReadResult(f.path("run"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var page bytes.Buffer
+	if err := report.HTML(&page, saved, epochs); err != nil {
+		f.t.Fatal(err)
+	}
+	if !bytes.Equal(page.Bytes(), read(f.t, f.path("run", "report.html"))) {
+		f.t.Error("the page made anew is another")
 	}
 }
 

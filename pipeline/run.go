@@ -301,6 +301,7 @@ func (r *run) finish(err error) (*runstore.Result, error) {
 		r.result.Error = "interrupted"
 	}
 	if reportErr := r.report(); reportErr != nil {
+		delete(r.result.Files, "report")
 		if err == nil {
 			status = runstore.StatusFailed
 			err = reportErr
@@ -315,10 +316,6 @@ func (r *run) finish(err error) (*runstore.Result, error) {
 			err = finishErr
 			r.result.Status, r.result.Error = runstore.StatusFailed, err.Error()
 		}
-		// A full disk must not leave the directory locked.
-		if closeErr := r.dir.Close(); closeErr != nil {
-			r.env.Log.WithError(closeErr).Warn("the run directory could not be released")
-		}
 	}
 	return r.result, err
 }
@@ -328,15 +325,12 @@ func (r *run) report() error {
 	if err != nil {
 		return err
 	}
+	r.result.Files["report"] = runstore.FileReport // which the page lists too, as one that is made anew does
 	var page bytes.Buffer
 	if err := report.HTML(&page, r.result, epochs); err != nil {
 		return fmt.Errorf("make the report: %w", err)
 	}
-	if err := r.dir.WriteFile(runstore.FileReport, page.Bytes()); err != nil {
-		return err
-	}
-	r.result.Files["report"] = runstore.FileReport
-	return nil
+	return r.dir.WriteFile(runstore.FileReport, page.Bytes())
 }
 
 // runWatcher puts epochs into events.jsonl and, where asked, measures between.

@@ -121,12 +121,14 @@ func (r *Run) WriteJSON(name string, v any) error {
 	return r.WriteFile(name, Seal(data))
 }
 
-// written are the sums of all files but the result itself; nil where there are none.
+// written are the sums of all files but the result itself and the page, which is made of
+// it and may be made anew; nil where there are none.
 func (r *Run) written() map[string]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sums := maps.Clone(r.sums)
 	delete(sums, FileResult)
+	delete(sums, FileReport)
 	if sum, err := SumFile(r.Path(FileEvents)); err == nil {
 		sums[FileEvents] = sum
 	}

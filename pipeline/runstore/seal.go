@@ -96,6 +96,7 @@ func CheckFiles(dir, description string) error {
 	if err := ReadSealed(filepath.Join(dir, description), &of); err != nil {
 		return err
 	}
+	delete(of.Sums, FileReport) // that earlier ones name; it may have been made anew
 	for _, name := range slices.Sorted(maps.Keys(of.Sums)) {
 		path := filepath.Join(dir, filepath.Base(name))
 		sum, err := SumFile(path)

@@ -89,3 +89,36 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// The page is made of the result, and anew by "ulrl report": the run is whole without it.
+func TestThePageIsNotVouchedFor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	r, err := Create(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.WriteFile(FileReport, []byte("<p>")), r.WriteFile(FileCleaned, []byte("weights")), r.Finish(StatusComplete, &Result{})); err != nil {
+		t.Fatal(err)
+	}
+	var of struct {
+		Sums map[string]string `json:"sha256"`
+	}
+	if err := ReadSealed(filepath.Join(dir, FileResult), &of); err != nil || of.Sums[FileReport] != "" || of.Sums[FileCleaned] == "" {
+		t.Errorf("sums %v, %v", of.Sums, err)
+	}
+	// Results of before name it.
+	of.Sums[FileReport] = SumOf([]byte("<p>"))
+	object, err := json.MarshalIndent(of, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, FileResult), Seal(object), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, FileReport), []byte("<p>anew"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckFiles(dir, FileResult); err != nil {
+		t.Error(err)
+	}
+}
