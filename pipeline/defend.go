@@ -222,6 +222,6 @@ func (r *run) note(selections []defense.Selection) {
 		}
 	}
 	if len(r.result.Suspicious) == 0 && r.result.SuspiciousClass == nil {
-		r.env.Log.Warn("no neuron is suspicious: relearning is fine-tuning alone")
+		r.env.Log.Warn(r.result.NoNeurons())
 	}
 }

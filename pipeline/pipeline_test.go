@@ -205,7 +205,7 @@ func TestNothingSuspiciousIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(result.Suspicious) != 0 || !strings.Contains(f.log.LastEntry().Message, "fine-tuning alone") {
+	if len(result.Suspicious) != 0 || !strings.Contains(f.log.LastEntry().Message, "little more than fine-tuning") {
 		t.Errorf("suspicious %v, warnings %v", result.Suspicious, result.Warnings)
 	}
 }

@@ -43,7 +43,7 @@ Time  58.3 s (relearn 21.7 s, evaluate 12.4 s, unlearn 3.2 s, load 0.4 s)
 
 func TestRunSaysWhatIsMissing(t *testing.T) {
 	for _, c := range []struct{ name, want, not string }{
-		{"none", "No neuron was suspicious: relearning was fine-tuning alone", "re-initialised"},
+		{"none", "No neuron was suspicious and no class was looked for: relearning was", "re-initialised"},
 		{"none", "\nWarnings\n  - train mode has no effect", ""},
 		{"blind", "ASR  attack success rate           –         –        –\n", "with trigger"},
 		{"blind", "ASR and RA are not known: the config names no trigger. To measure them, set\n  attack.name and attack.trigger.", ""},

@@ -37,14 +37,9 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 		paragraph(w, width, "", "Suspicious class: "+printable(c.String())+own)
 		paragraph(w, width, "", c.Why())
 	}
-	switch {
-	case r.OnlyTuned():
-		paragraph(w, width, "", "The method, "+printable(r.Method)+", looks for no neurons.")
-	case len(r.Suspicious) == 0 && r.SuspiciousClass != nil:
-		paragraph(w, width, "", "No neuron was suspicious.")
-	case len(r.Suspicious) == 0:
-		paragraph(w, width, "", "No neuron was suspicious: relearning was fine-tuning alone, which seldom removes a backdoor.")
-	default:
+	if none := r.NoNeurons(); none != "" {
+		paragraph(w, width, "", printable(none))
+	} else {
 		done := ", re-initialised"
 		if r.Kept {
 			done = ""

@@ -59,6 +59,9 @@ func judgeScores(r *runstore.Result) Verdict {
 		if r.OnlyTuned() {
 			return Verdict{Warn, "Fine-tuned, effect unproven: " + numbers, noTrigger}
 		}
+		if c := r.SuspiciousClass; c != nil && c.Led > 0 {
+			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s; %s", c, numbers), noTrigger}
+		}
 		if len(r.Suspicious) == 0 {
 			return Verdict{Neutral, "Nothing suspicious found; " + numbers, noTrigger}
 		}
@@ -101,15 +104,11 @@ func found(r *runstore.Result) string {
 }
 
 func foundNeurons(r *runstore.Result) string {
-	switch {
-	case r.OnlyTuned():
-		return "The method, " + r.Method + ", looks for no neurons."
-	case len(r.Suspicious) == 0 && r.SuspiciousClass != nil:
-		return "No neuron was suspicious."
-	case len(r.Suspicious) == 0:
-		return "No neuron was suspicious: relearning was fine-tuning alone."
-	case r.Before.ASR == nil || r.After.ASR == nil:
-		return ""
+	if none := r.NoNeurons(); none != "" {
+		return none
+	}
+	if c := r.SuspiciousClass; (r.Before.ASR == nil || r.After.ASR == nil) && (c == nil || c.Led == 0) {
+		return "" // the headline has it
 	}
 	return neurons(len(r.Suspicious)) + " " + fate(r) + " and relearned."
 }

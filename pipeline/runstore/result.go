@@ -32,8 +32,8 @@ type Result struct {
 
 	// Kept says that suspicious neurons were relearned from the weights they had.
 	Kept bool `json:"kept,omitempty"`
-	// Suspicious are the neurons that were re-initialised, if not Kept; empty, with no
-	// SuspiciousClass, means that relearning was fine-tuning alone.
+	// Suspicious are the neurons that were re-initialised, if not Kept; NoNeurons says
+	// what it means that there are none.
 	Suspicious []Neuron `json:"suspicious"`
 	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
 	// or a few pixels have it; nil where it was not looked for.
@@ -80,6 +80,19 @@ func (r *Result) SuspiciousACC() (before, after *float64) {
 
 // OnlyTuned says that the method looks for no neurons.
 func (r *Result) OnlyTuned() bool { return r.Method != "" && r.Method != "ulrl" }
+
+// NoNeurons says what it means that there are no suspicious neurons; "" where there are.
+func (r *Result) NoNeurons() string {
+	switch {
+	case r.OnlyTuned():
+		return "The method, " + r.Method + ", looks for no neurons."
+	case len(r.Suspicious) > 0:
+		return ""
+	case r.SuspiciousClass != nil:
+		return "No neuron was suspicious."
+	}
+	return "No neuron was suspicious and no class was looked for: relearning was little more than fine-tuning, which seldom removes a backdoor."
+}
 
 // Neuron is one output neuron of a scored layer.
 type Neuron struct {
