@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"ulrl/pipeline/backdoorbench"
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/runstore"
@@ -28,7 +29,7 @@ func ExportDefense(ctx context.Context, env Env, cleaned, record string) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	dev, err := env.Lib.Device("cpu", PhysicalCores())
+	dev, err := env.Lib.Device("cpu", cores.Count())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/sandbox"
 )
@@ -43,7 +44,7 @@ func Doctor(ctx context.Context, env Env, c *config.Config) (*DoctorReport, erro
 	add(Check{Name: "libtorch", Value: env.Lib.TorchVersion(), OK: true})
 	add(Check{Name: "devices", Value: strings.Join(devices, ", "), OK: true})
 	add(Check{Name: "processor", Value: cpuName(), OK: true})
-	add(Check{Name: "cores", Value: fmt.Sprintf("%d physical cores may be used", PhysicalCores()), OK: true})
+	add(Check{Name: "cores", Value: fmt.Sprintf("%d physical cores may be used", cores.Count()), OK: true})
 	add(blasCheck(build))
 	add(sandboxCheck(sandbox.Supported()))
 	add(Check{Name: "threading", Value: firstLine(parallel, "ATen parallel backend:"), OK: true})

@@ -14,6 +14,7 @@ import (
 
 	"ulrl/pipeline/backdoorbench"
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/runstore"
@@ -124,7 +125,7 @@ func (im *importing) write(ctx context.Context) error {
 
 // model makes the record's network with its weights, as TorchScript.
 func (im *importing) model(ctx context.Context) ([]byte, error) {
-	dev, err := im.env.Lib.Device("cpu", PhysicalCores())
+	dev, err := im.env.Lib.Device("cpu", cores.Count())
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/gate"
 	"ulrl/pipeline/model"
@@ -53,7 +54,7 @@ func Inspect(ctx context.Context, path string, env Env, o InspectOptions) (*Insp
 	if o.Shape != nil && (len(o.Shape) != 3 || min(o.Shape[0], o.Shape[1], o.Shape[2]) < 1) {
 		return nil, fault.Misuse("the input's shape is three numbers, channels, height, width, such as 3,32,32")
 	}
-	dev, err := env.Lib.Device("cpu", PhysicalCores())
+	dev, err := env.Lib.Device("cpu", cores.Count())
 	if err != nil {
 		return nil, err
 	}

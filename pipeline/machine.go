@@ -3,42 +3,15 @@ package pipeline
 import (
 	"bufio"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/runstore"
 	torch "ulrl/torchbridge"
 )
-
-// PhysicalCores is how many cores this process may use, hyperthreads counted
-// once and a cgroup's limit respected: more threads than that make tensor
-// operations slower.
-func PhysicalCores() int {
-	usable := runtime.GOMAXPROCS(0) // since Go 1.25 at most the cgroup's CPU limit
-	var allowed unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
-		return usable
-	}
-	cores := map[string]bool{}
-	paths, _ := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list")
-	for _, path := range paths {
-		if !allowed.IsSet(cpuNumber(path)) {
-			continue
-		}
-		siblings, err := os.ReadFile(path)
-		if err != nil {
-			return usable
-		}
-		cores[string(siblings)] = true
-	}
-	if len(cores) == 0 {
-		return usable
-	}
-	return min(len(cores), usable)
-}
 
 // spent is what this process has taken so far: the most memory that it had
 // resident, in bytes, and its threads' processor time in seconds, which other
@@ -51,14 +24,6 @@ func spent() (peakBytes int64, cpuSeconds float64) {
 	}
 	seconds := func(t unix.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
 	return usage.Maxrss << 10, seconds(usage.Utime) + seconds(usage.Stime) // Linux counts KiB
-}
-
-func cpuNumber(path string) int {
-	n := 0
-	for _, digit := range strings.TrimPrefix(strings.Split(path, "/")[5], "cpu") {
-		n = n*10 + int(digit-'0')
-	}
-	return n
 }
 
 func cpuName() string {
@@ -79,7 +44,7 @@ func cpuName() string {
 func thisMachine(dev *torch.Device) (runstore.Machine, error) {
 	threads, err := dev.Threads()
 	return runstore.Machine{
-		OS: runtime.GOOS + "/" + runtime.GOARCH, CPU: cpuName(), Cores: PhysicalCores(),
+		OS: runtime.GOOS + "/" + runtime.GOARCH, CPU: cpuName(), Cores: cores.Count(),
 		Device: dev.Name(), Threads: threads,
 	}, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/progress"
@@ -30,7 +31,7 @@ type Env struct {
 func openDevice(env Env, c *config.Config) (*torch.Device, error) {
 	threads := c.Threads
 	if threads == 0 {
-		threads = PhysicalCores()
+		threads = cores.Count()
 	}
 	dev, err := env.Lib.Device(c.Device, threads)
 	if err != nil {

@@ -2,12 +2,11 @@ package sweep
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/memory"
 )
@@ -30,7 +29,7 @@ type SlotOptions struct {
 // process may use, hyperthreads of one core counted once: two workers on one
 // core, or more threads than cores, make both slower than one after the other.
 func Slots(o SlotOptions) ([]Slot, error) {
-	cores, err := usableCores()
+	usable, err := cores.Usable()
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +37,12 @@ func Slots(o SlotOptions) ([]Slot, error) {
 	if threads == 0 {
 		threads = 1
 		if len(o.Devices) > 0 {
-			threads = max(1, len(cores)/len(o.Devices))
+			threads = max(1, len(usable)/len(o.Devices))
 		}
 	}
-	n := len(cores) / threads
+	n := len(usable) / threads
 	if n == 0 {
-		return nil, fault.Misuse("a worker of %d threads does not fit %d cores", threads, len(cores))
+		return nil, fault.Misuse("a worker of %d threads does not fit %d cores", threads, len(usable))
 	}
 	if len(o.Devices) > 0 {
 		n = min(n, len(o.Devices))
@@ -62,34 +61,12 @@ func Slots(o SlotOptions) ([]Slot, error) {
 	}
 	slots := make([]Slot, n)
 	for i := range slots {
-		slots[i].CPUs = cores[i*threads : (i+1)*threads]
+		slots[i].CPUs = usable[i*threads : (i+1)*threads]
 		if len(o.Devices) > 0 {
 			slots[i].Device = o.Devices[i]
 		}
 	}
 	return slots, nil
-}
-
-// usableCores is a CPU of each physical core that this process may use.
-func usableCores() ([]int, error) {
-	var allowed unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
-		return nil, fmt.Errorf("ask which cores may be used: %w", err)
-	}
-	var cores []int
-	seen := map[string]bool{}
-	for cpu := range len(allowed) * strconv.IntSize {
-		if !allowed.IsSet(cpu) {
-			continue
-		}
-		siblings, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))
-		if err == nil && seen[string(siblings)] {
-			continue
-		}
-		seen[string(siblings)] = err == nil
-		cores = append(cores, cpu)
-	}
-	return cores, nil
 }
 
 // pin has this thread, and what it starts, run on cpus alone, until the

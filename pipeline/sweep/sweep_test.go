@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ulrl/pipeline/config"
+	"ulrl/pipeline/cores"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/runstore"
 	"ulrl/pipeline/testenv"
@@ -461,12 +462,12 @@ func TestParseAxis(t *testing.T) {
 }
 
 func TestSlotsShareTheMachineOut(t *testing.T) {
-	cores, err := usableCores()
-	if err != nil || len(cores) == 0 {
-		t.Fatal(cores, err)
+	usable, err := cores.Usable()
+	if err != nil {
+		t.Fatal(err)
 	}
 	slots, err := Slots(SlotOptions{})
-	if err != nil || len(slots) != len(cores) {
+	if err != nil || len(slots) != len(usable) {
 		t.Fatalf("%+v, %v", slots, err)
 	}
 	seen := map[int]bool{}
@@ -476,13 +477,13 @@ func TestSlotsShareTheMachineOut(t *testing.T) {
 		}
 		seen[slot.CPUs[0]] = true
 	}
-	if slots, err := Slots(SlotOptions{Threads: len(cores)}); err != nil || len(slots) != 1 {
+	if slots, err := Slots(SlotOptions{Threads: len(usable)}); err != nil || len(slots) != 1 {
 		t.Errorf("all cores for one: %+v, %v", slots, err)
 	}
-	if slots, err := Slots(SlotOptions{Devices: []string{"cuda:0"}}); err != nil || len(slots) != 1 || slots[0].Device != "cuda:0" || len(slots[0].CPUs) != len(cores) {
+	if slots, err := Slots(SlotOptions{Devices: []string{"cuda:0"}}); err != nil || len(slots) != 1 || slots[0].Device != "cuda:0" || len(slots[0].CPUs) != len(usable) {
 		t.Errorf("a GPU: %+v, %v", slots, err)
 	}
-	for _, o := range []SlotOptions{{Threads: len(cores) + 1}, {Memory: 1 << 60}} {
+	for _, o := range []SlotOptions{{Threads: len(usable) + 1}, {Memory: 1 << 60}} {
 		if _, err := Slots(o); !fault.IsMisuse(err) {
 			t.Errorf("%+v: %v", o, err)
 		}
