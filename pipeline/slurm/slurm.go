@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"ulrl/pipeline/fault"
@@ -90,8 +91,12 @@ type Array struct {
 // warning is how long before its time limit a job gets SIGTERM.
 const warning = time.Minute
 
+// answers is how long sbatch may take.
+const answers = 5 * time.Minute
+
 // Submit queues an array and gives its number. A refusal is passed on as sbatch
-// worded it.
+// worded it. Once sbatch is asked its answer is waited for, whatever becomes of ctx:
+// killed half-way it may leave an array in the queue that nobody knows of.
 func Submit(ctx context.Context, a Array) (string, error) {
 	tasks := fmt.Sprintf("0-%d", a.Size-1)
 	if a.AtOnce > 0 {
@@ -104,6 +109,11 @@ func Submit(ctx context.Context, a Array) (string, error) {
 	if a.After != "" {
 		args = append(args, "--dependency="+a.After, "--kill-on-invalid-dep=yes")
 	}
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answers)
+	defer cancel()
 	out, err := run(ctx, script(a), "sbatch", append(args, a.args()...)...)
 	if err != nil {
 		return "", err
@@ -113,6 +123,12 @@ func Submit(ctx context.Context, a Array) (string, error) {
 		return "", fmt.Errorf("sbatch answered %q, which is no job number", strings.TrimSpace(out))
 	}
 	return id, nil
+}
+
+// Refused tells of an error of Submit whether the array is surely not in the queue.
+func Refused(err error) bool {
+	var said *commandError
+	return errors.Is(err, context.Canceled) || errors.Is(err, exec.ErrNotFound) || errors.As(err, &said) && !strings.Contains(said.said, "timed out")
 }
 
 // script is the batch script; the command takes the shell's place, so that it is
@@ -234,6 +250,7 @@ func (e *commandError) Error() string { return e.tool + ": " + e.said }
 func run(ctx context.Context, input, tool string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Stdin = strings.NewReader(input)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is not for it
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()

@@ -132,3 +132,46 @@ func TestCommandsPassOnWhatIsSaid(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// An array whose submitter is interrupted meanwhile is in the queue all the same, and has
+// a number to be found by.
+func TestSubmitIsNotInterruptedHalfWay(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	begun := filepath.Join(dir, "begun")
+	slow := "#!/bin/sh\necho $$ > " + begun + "\nsleep 0.3\necho 17\n"
+	if err := os.WriteFile(filepath.Join(dir, "sbatch"), []byte(slow), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for {
+			if text, err := os.ReadFile(begun); err == nil && len(text) > 0 {
+				cancel()
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	if id, err := Submit(ctx, Array{Name: "x", Size: 1, Command: []string{"true"}}); err != nil || id != "17" {
+		t.Errorf("%q, %v", id, err)
+	}
+	if ctx.Err() == nil {
+		t.Fatal("it was not interrupted")
+	}
+	if _, err := Submit(ctx, Array{Name: "x", Size: 1}); !errors.Is(err, context.Canceled) || !Refused(err) {
+		t.Errorf("interrupted before: %v", err)
+	}
+	for words, want := range map[string]bool{
+		"sbatch: error: Batch job submission failed: Invalid partition name specified":        true,
+		"sbatch: error: Batch job submission failed: Socket timed out on send/recv operation": false,
+	} {
+		text := "#!/bin/sh\necho '" + words + "' >&2\nexit 1\n"
+		if err := os.WriteFile(filepath.Join(dir, "sbatch"), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Submit(context.Background(), Array{Name: "x", Size: 1}); err == nil || Refused(err) != want {
+			t.Errorf("%v: refused %v", err, Refused(err))
+		}
+	}
+}

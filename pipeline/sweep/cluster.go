@@ -263,7 +263,9 @@ func (c *Cluster) submitBatch(ctx context.Context, b *batch, after string) error
 		Command: []string{c.Binary, "sweep", "work", dir, "--batch", b.Name}, Resources: c.Resources,
 	})
 	if err != nil {
-		_ = os.Remove(c.Store.batchPath(b.Name)) // nothing of it is in the queue
+		if slurm.Refused(err) { // else it may be in the queue, and is known there by its label
+			_ = os.Remove(c.Store.batchPath(b.Name))
+		}
 		return err
 	}
 	return c.Store.writeBatch(*b)
