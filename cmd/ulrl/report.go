@@ -53,7 +53,7 @@ func writeReport(ctx context.Context, a *app, o reportOptions, dir string) error
 	}
 	path := o.Output
 	if path == "" && o.Format == "html" {
-		path = filepath.Join(dir, sweep.FileReport)
+		path = filepath.Join(dir, runstore.FileReport)
 	}
 	if path == "" {
 		_, err := a.stdout.Write(out.Bytes())

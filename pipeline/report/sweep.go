@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 
 	"ulrl/pipeline/runstore"
 )
@@ -25,6 +24,7 @@ type Sweep struct {
 // SweepRun is one job of a sweep.
 type SweepRun struct {
 	ID, Name, Setting string
+	Attack            bool // it made a model, and cleaned none
 	Seed              uint64
 	Status            string // as package sweep has it
 	Error, Log        string
@@ -143,12 +143,9 @@ func complete(run SweepRun) bool {
 	return run.Result != nil && run.Result.Status == runstore.StatusComplete
 }
 
-// attackJob is the prefix of the IDs of jobs that train models.
-const attackJob = "attack-"
-
 // cleanings are the runs that are no attacks.
 func (s Sweep) cleanings() []SweepRun {
-	return slices.DeleteFunc(slices.Clone(s.Runs), func(r SweepRun) bool { return strings.HasPrefix(r.ID, attackJob) })
+	return slices.DeleteFunc(slices.Clone(s.Runs), func(r SweepRun) bool { return r.Attack })
 }
 
 // sweepPage is what the template shows.

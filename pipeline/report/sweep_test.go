@@ -31,7 +31,7 @@ func sample() Sweep {
 	return Sweep{
 		Folder: "s", Command: "ulrl sweep", Previews: map[string][]byte{"badnets": []byte("PNG")},
 		Runs: []SweepRun{
-			{ID: "attack-badnets-1", Name: "badnets", Status: "done"},
+			{ID: "attack-badnets-1", Name: "badnets", Status: "done", Attack: true},
 			cleaned("badnets", "relearn.lr=0.01", 0, 0.1),
 			cleaned("badnets", "relearn.lr=0.01", 1, 0.3),
 			cleaned("badnets", "relearn.lr=0.02", 0, 0.5),
@@ -54,6 +54,14 @@ func TestSweepRowsByHand(t *testing.T) {
 	}
 	if rows[2].Runs != 0 || rows[2].Unfinished != 1 || rows[2].ACC.text() != missing {
 		t.Errorf("%+v", rows[2])
+	}
+}
+
+// A config may be called as attacks' jobs are.
+func TestACleaningIsNoAttackByItsName(t *testing.T) {
+	s := Sweep{Runs: []SweepRun{{ID: "attack-badnets-1", Name: "badnets", Attack: true}, cleaned("attack-badnets", "", 1, 0.1)}}
+	if rows := s.Rows(); len(rows) != 1 || rows[0].Name != "attack-badnets" || rows[0].Runs != 1 {
+		t.Errorf("%+v", rows)
 	}
 }
 

@@ -14,9 +14,6 @@ import (
 	"ulrl/pipeline/runstore"
 )
 
-// FileReport is the report in a sweep's directory.
-const FileReport = "report.html"
-
 // filePreview is the picture of its trigger that an attack leaves.
 const filePreview = "preview.png"
 
@@ -33,7 +30,7 @@ func (s *Store) Collect(ctx context.Context, p *Plan) (report.Sweep, error) {
 			return out, err
 		}
 		state := states[i]
-		run := report.SweepRun{ID: job.ID, Name: job.Name, Setting: job.SettingText(), Seed: job.Seed, Status: state.Status, Error: state.Error}
+		run := report.SweepRun{ID: job.ID, Attack: job.Kind == KindAttack, Name: job.Name, Setting: job.SettingText(), Seed: job.Seed, Status: state.Status, Error: state.Error}
 		if state.Status == StatusFailed {
 			run.Log = s.LogPath(job)
 		}
@@ -61,16 +58,20 @@ func (s *Store) Collect(ctx context.Context, p *Plan) (report.Sweep, error) {
 // collectRun adds what a run's directory holds, if it began.
 func (s *Store) collectRun(job *Job, run *report.SweepRun) error {
 	result, err := runstore.ReadResult(job.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	} else if err != nil {
+	case errors.Is(err, runstore.ErrDamaged): // the others are worth a report all the same
+		run.Error = err.Error()
+		return nil
+	case err != nil:
 		return err
 	}
 	run.Result = result
-	if run.Epochs, err = runstore.ReadEpochs(job.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if run.Epochs, err = runstore.ReadEpochs(job.Dir); err != nil {
 		return err
 	}
-	page := filepath.Join(job.Dir, FileReport)
+	page := filepath.Join(job.Dir, runstore.FileReport)
 	if _, err := os.Stat(page); err == nil {
 		if relative, err := filepath.Rel(s.dir, page); err == nil {
 			run.Page = filepath.ToSlash(relative)
@@ -89,6 +90,6 @@ func (s *Store) WriteReport(ctx context.Context, p *Plan) (string, error) {
 	if err := report.SweepHTML(&page, found); err != nil {
 		return "", err
 	}
-	path := filepath.Join(s.dir, FileReport)
+	path := filepath.Join(s.dir, runstore.FileReport)
 	return path, runstore.WriteFileAtomic(path, page.Bytes(), 0o644)
 }

@@ -254,6 +254,16 @@ func TestDamagedJobsAreDoneAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// A report is of those that are whole.
+	found, err := s.local(&heard).Store.Collect(context.Background(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, run := range found.Runs {
+		if damaged := p.Jobs[i] == second; damaged != strings.Contains(run.Error, "it is damaged") || !run.Attack && damaged != (run.Result == nil) {
+			t.Errorf("%s: %q, result %v", run.ID, run.Error, run.Result != nil)
+		}
+	}
 	heard = nil
 	if sum, err := s.local(&heard).Run(context.Background(), p); err != nil || sum != (Summary{Done: 4, Now: 3}) {
 		t.Fatalf("%+v, %v: %+v", sum, err, heard)
