@@ -31,8 +31,8 @@ type AttackOptions struct {
 // What Attack leaves beside the model.
 const (
 	FileAttack  = config.AttackFile // what Attack says of itself
-	FileTrigger = "trigger.pt"      // TorchScript: a normalised batch in, the triggered one out
-	FilePreview = "preview.png"     // clean, triggered, difference
+	FileTrigger = config.TriggerFile
+	FilePreview = "preview.png" // clean, triggered, difference
 )
 
 // previewImages is how many images a preview shows.

@@ -101,10 +101,12 @@ type Model struct {
 	Path string `mapstructure:"path"`
 }
 
-// What an attack's output folder holds: the model, and what the attack says of
-// itself and of the folder's other files.
+// What an attack's output folder holds: the model, the trigger (TorchScript: a normalised
+// batch in, the triggered one out), and what the attack says of itself and of the
+// folder's other files.
 const (
 	BackdooredFile = "backdoored.pt"
+	TriggerFile    = "trigger.pt"
 	AttackFile     = "attack.json"
 )
 

@@ -46,18 +46,23 @@ func (in *inputs) cleanKey(c *config.Config, attackKey string) (string, error) {
 	own := *c
 	// Where things lie and how many cores do the work change nothing.
 	own.Output, own.Threads, own.Attack, own.Model.Path = "", 0, config.Attack{Name: c.Attack.Name}, ""
-	model := ""
+	model, trigger := "", ""
 	if c.Model.Path != "" {
-		files, err := in.of([]string{c.Model.Path})
+		paths := []string{c.Model.Path, filepath.Join(c.Attack.Output, config.TriggerFile)}
+		if _, err := os.Stat(paths[1]); errors.Is(err, fs.ErrNotExist) {
+			paths[1] = "" // the config describes it
+		}
+		files, err := in.of(paths)
 		if err != nil {
 			return "", err
 		}
-		model = files[0]
+		model, trigger = files[0], files[1]
 	}
 	return digest(struct {
 		Kind, Attack, Model string
+		Trigger             string `json:",omitempty"` // of a model that no job makes
 		Config              config.Config
-	}{KindClean, attackKey, model, own})
+	}{KindClean, attackKey, model, trigger, own})
 }
 
 func digest(v any) (string, error) {

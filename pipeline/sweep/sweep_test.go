@@ -160,6 +160,30 @@ func TestPlanIsConfigsTimesSeedsTimesGrid(t *testing.T) {
 	}
 }
 
+// The trigger that measures a model of the user's own is what lies in attack.output: with
+// another one the job is another.
+func TestAKeyFollowsTheTrigger(t *testing.T) {
+	s := newSite(t)
+	spec := s.spec()
+	spec.Sets = []string{"model.path=" + s.write("mine.pt", "weights"), "attack.output=" + s.dir}
+	key := func() string {
+		p := s.plan(spec)
+		if len(p.Jobs) != 1 {
+			t.Fatalf("%d jobs", len(p.Jobs))
+		}
+		return p.Jobs[0].Key
+	}
+	without := key()
+	s.write(config.TriggerFile, "a patch")
+	patch := key()
+	if patch == without || patch != key() {
+		t.Errorf("keys %s without, %s with a trigger, %s again", without, patch, key())
+	}
+	if s.write(config.TriggerFile, "a warp"); key() == patch {
+		t.Error("another trigger has the same key")
+	}
+}
+
 func TestPlanErrors(t *testing.T) {
 	s := newSite(t)
 	for name, change := range map[string]func(*Spec){
