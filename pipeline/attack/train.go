@@ -58,6 +58,9 @@ func Train(ctx context.Context, dev *torch.Device, c Course) error {
 		} else {
 			s.Backward(whole, opt)
 		}
+		if o.ClipNorm > 0 {
+			opt.ClipGradNorm(s, o.ClipNorm)
+		}
 		opt.Step(s)
 		if learning {
 			if err := p.Adam.SetLR(p.LR * plan.LR(t.Epoch.Epoch-1, t.Added()) / o.LR); err != nil {

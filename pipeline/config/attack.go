@@ -213,6 +213,8 @@ type Training struct {
 	Momentum    float64 `mapstructure:"momentum" validate:"gte=0,lt=1"`
 	Nesterov    bool    `mapstructure:"nesterov"`
 	WeightDecay float64 `mapstructure:"weight_decay" validate:"gte=0,lte=1"`
+	// ClipNorm is the global L2 norm to which gradients are clipped; 0: never.
+	ClipNorm float64 `mapstructure:"clip_norm" validate:"gte=0"`
 	// Schedule is onecycle, cosine or constant.
 	Schedule string `mapstructure:"schedule" validate:"oneof=onecycle cosine constant"`
 	// Augment crops at random with padding 4, and flips as Data.Flip says.

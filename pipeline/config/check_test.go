@@ -88,6 +88,7 @@ func TestRanges(t *testing.T) {
 		{"attack.train.lr", "10 1e-9", "0 10.1", lr},
 		{"attack.train.momentum", "0.99", "1 -0.1", momentum},
 		{"attack.train.weight_decay", "0 1", "-1 1.1", share},
+		{"attack.train.clip_norm", "0 1e9", "-1", "a number, at least 0"},
 		{"attack.train.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"defense.method", "ulrl ft ft-sam", "prune", "one of ulrl, ft, ft-sam"},
 		{"relearn.counter.suspects", "1 1000", "0 1001", "a whole number from 1 to 1000"},
