@@ -115,7 +115,7 @@ func furthest(values []float32, k int) []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return compareDesc(float64(values[a]), float64(values[b])) })
+	slices.SortStableFunc(order, func(a, b int) int { return descending(values[a], values[b]) })
 	return order[:k]
 }
 

@@ -1,6 +1,7 @@
 package defense
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -114,7 +115,7 @@ func capped(beyond []int, change []float64, o config.Suspicious) []int {
 		return kept
 	}
 	if o.Order == "score" {
-		slices.SortStableFunc(kept, func(a, b int) int { return compareDesc(change[a], change[b]) })
+		slices.SortStableFunc(kept, func(a, b int) int { return descending(change[a], change[b]) })
 	}
 	kept = kept[:o.Max]
 	slices.Sort(kept)
@@ -134,7 +135,7 @@ func highestRatio(scores Scores, ratio float64) []int {
 			relative[i] = math.Inf(1)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return compareDesc(relative[a], relative[b]) })
+	slices.SortStableFunc(order, func(a, b int) int { return descending(relative[a], relative[b]) })
 	// The product of a share and a count may exceed its integer by rounding.
 	take := min(n, int(math.Ceil(ratio*float64(n)-1e-9)))
 	// What did not change at all is not suspicious.
@@ -143,12 +144,5 @@ func highestRatio(scores Scores, ratio float64) []int {
 	return picked
 }
 
-func compareDesc(a, b float64) int {
-	switch {
-	case a > b:
-		return -1
-	case a < b:
-		return 1
-	}
-	return 0
-}
+// descending sorts the highest first, and last what is not a number.
+func descending[T cmp.Ordered](a, b T) int { return cmp.Compare(b, a) }

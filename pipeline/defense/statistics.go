@@ -41,7 +41,7 @@ func Settle(ctx context.Context, dev *torch.Device, m *torch.Module, clean train
 	if err != nil {
 		return fail(err)
 	}
-	if is >= clearly*was {
+	if !(is < clearly*was) { // nor where it is not a number
 		return false, nil
 	}
 	err = dev.Do(ctx, func(s *torch.Scope) error {

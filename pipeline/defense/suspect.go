@@ -17,7 +17,7 @@ func Suspects(head Scores, most int) []int {
 	for i := range classes {
 		classes[i] = i
 	}
-	slices.SortStableFunc(classes, func(a, b int) int { return compareDesc(head.Change[a], head.Change[b]) })
+	slices.SortStableFunc(classes, func(a, b int) int { return descending(head.Change[a], head.Change[b]) })
 	return classes[:min(most, len(classes))]
 }
 

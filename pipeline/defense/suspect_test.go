@@ -1,6 +1,7 @@
 package defense
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -93,5 +94,13 @@ func TestSuspicious(t *testing.T) {
 		if place, led := Suspicious(leads); place != c.place || led != c.led {
 			t.Errorf("%v: %d, %v, want %d, %v", c.shares, place, led, c.place, c.led)
 		}
+	}
+}
+
+// float16 overflows to what is no number: it is never the furthest.
+func TestFurthestIsANumber(t *testing.T) {
+	nan := float32(math.NaN())
+	if got := furthest([]float32{nan, 1, nan, 3, 2, nan}, 3); !slices.Equal(got, []int{3, 4, 1}) {
+		t.Errorf("%v", got)
 	}
 }

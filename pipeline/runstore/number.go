@@ -50,6 +50,14 @@ func optional(v *float64) *float64 {
 	return v
 }
 
+// finite is 0 in place of what is not.
+func finite(v float64) float64 {
+	if optional(&v) == nil {
+		return 0
+	}
+	return v
+}
+
 // list writes no list as [], which readers need not treat apart.
 func list[T any](values []T) []T {
 	if values == nil {

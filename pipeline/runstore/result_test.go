@@ -106,7 +106,7 @@ func TestEmptyResult(t *testing.T) {
 func TestResultDiverged(t *testing.T) {
 	inf := math.Inf(1)
 	want := Result{
-		Status: StatusFailed, DER: ptr(math.NaN()), Suspicious: []Neuron{{Score: inf, Z: ptr(inf)}},
+		Status: StatusFailed, DER: ptr(math.NaN()), Raised: inf, SuspiciousClass: &Class{Led: math.NaN()}, Suspects: []Class{{Index: 1, Led: inf}}, Suspicious: []Neuron{{Score: inf, Z: ptr(inf)}},
 		Layers: []Layer{{Median: inf, MAD: math.NaN(), Threshold: inf, Scores: []float64{1, math.NaN(), inf}}},
 	}
 	data, err := json.Marshal(want)
@@ -122,6 +122,9 @@ func TestResultDiverged(t *testing.T) {
 		if !math.IsNaN(v) {
 			t.Errorf("number %d: %v", i, v)
 		}
+	}
+	if got.Raised != 0 || *got.SuspiciousClass != (Class{}) || got.Suspects[0] != (Class{Index: 1}) {
+		t.Errorf("read back %v, %+v, %+v", got.Raised, *got.SuspiciousClass, got.Suspects)
 	}
 	if got.DER != nil || got.Suspicious[0].Z != nil || layer.Scores[0] != 1 {
 		t.Errorf("read back %+v", got)

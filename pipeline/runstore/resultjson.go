@@ -7,6 +7,7 @@ import "encoding/json"
 type (
 	plainResult Result
 	plainNeuron Neuron
+	plainClass  Class
 	plainLayer  Layer
 	plainEpoch  EpochEvent
 )
@@ -16,8 +17,14 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	r.Suspicious, r.Layers, r.Warnings = list(r.Suspicious), list(r.Layers), list(r.Warnings)
 	r.Command, r.Clean.Drawn = list(r.Command), list(r.Clean.Drawn)
 	r.Seconds, r.Inputs, r.Files = dict(r.Seconds), dict(r.Inputs), dict(r.Files)
-	r.DER = optional(r.DER)
+	r.DER, r.Raised = optional(r.DER), finite(r.Raised)
 	return json.Marshal(plainResult(r))
+}
+
+// MarshalJSON writes a share that is not finite as none.
+func (c Class) MarshalJSON() ([]byte, error) {
+	c.Led = finite(c.Led)
+	return json.Marshal(plainClass(c))
 }
 
 type neuronJSON struct {
