@@ -220,6 +220,11 @@ func writeAttack(ctx context.Context, dev *torch.Device, result *AttackResult, f
 		}
 		result.Sums[f.name] = runstore.SumOf(f.data)
 	}
+	// One that is replaced goes first: it must not stand beside another's trigger.
+	old := filepath.Join(result.Dir, config.BackdooredFile)
+	if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace the model that is there: %w", err)
+	}
 	if err := runstore.WriteSealed(filepath.Join(result.Dir, FileAttack), result); err != nil {
 		return err
 	}

@@ -280,3 +280,23 @@ func TestTrainingThatCameApartIsTold(t *testing.T) {
 		}
 	}
 }
+
+// What could not be written whole is no model: that of before goes with it.
+func TestAReplacedModelIsNotMixed(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{config.BackdooredFile: "old", FileAttack: "{}"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, FileTrigger, "in the way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files := []attackFile{{FileTrigger, nil, []byte("trigger")}, {config.BackdooredFile, nil, []byte("new")}}
+	if err := writeAttack(context.Background(), nil, &AttackResult{Dir: dir}, files); err == nil {
+		t.Fatal("a folder was written over")
+	}
+	if _, err := ReadAttack(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is left passes for a model: %v", err)
+	}
+}

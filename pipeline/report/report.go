@@ -212,7 +212,7 @@ func cleanText(c runstore.Clean) string {
 	if c.Of <= 0 {
 		return positive(c.Count)
 	}
-	return fmt.Sprintf("%s of %s (%.2g %%)", integer(c.Count), integer(c.Of), 100*float64(c.Count)/float64(c.Of))
+	return fmt.Sprintf("%s of %s (%.3g %%)", integer(c.Count), integer(c.Of), 100*float64(c.Count)/float64(c.Of))
 }
 
 func positive(n int) string {
