@@ -46,7 +46,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 		{"none", "No neuron was suspicious and no class was looked for: relearning was", "re-initialised"},
 		{"none", "\nWarnings\n  - train mode has no effect", ""},
 		{"blind", "ASR  attack success rate           –         –        –\n", "with trigger"},
-		{"blind", "ASR and RA are not known: the config names no trigger. To measure them, set\n  attack.name and attack.trigger.", ""},
+		{"blind", "ASR and RA are not known: the config names no trigger. One that is known is\n  measured by attack.name and attack.trigger;", ""},
 		{"cleanonly", "accuracy was measured on the clean samples", "test images"},
 		{"many", "  and 15 more: runs/many/neurons.csv\n", "\x1b"},
 		{"many", "    160     0.357        –\n", ""},

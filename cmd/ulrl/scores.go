@@ -76,7 +76,7 @@ func writeScoreNotes(w io.Writer, width int, s metrics.Scores, of string) {
 		notes = append(notes, "ACC is not known: there were no labelled images to measure it on.")
 	}
 	if s.ASR == nil {
-		notes = append(notes, "ASR and RA are not known: the config names no trigger. To measure them, set attack.name and attack.trigger.")
+		notes = append(notes, "ASR and RA are not known: the config names no trigger. One that is known is measured by attack.name and attack.trigger; that another does not work would say nothing.")
 	}
 	if len(notes) > 0 {
 		fmt.Fprintln(w)

@@ -22,8 +22,9 @@ func Suspects(head Scores, most int) []int {
 }
 
 // A class whose share in the outputs for other classes' images a few pixels raise so
-// far has a backdoor: of classes without one they raised it to 0.17 at most, in a model
-// that was badly trained to 0.25 (docs/results/removal-search.md).
+// far is the one to hold something against: of the zoo's networks' classes without a
+// backdoor they raised it to 0.17 at most, in a model that was badly trained to 0.25
+// (docs/results/removal-search.md), in a small plain network to 0.41.
 const far = 0.3
 
 const (

@@ -98,7 +98,7 @@ func TestJudge(t *testing.T) {
 		},
 		"no backdoor": {
 			runstore.Result{Status: "complete", Before: scores(0.9, 0.01), After: scores(0.9, 0.02)}, Neutral,
-			"No working backdoor, before or after", "hardly worked",
+			"The given trigger does not work on this model, before or after: ASR 0.010 → 0.020", "says nothing of a backdoor with another",
 		},
 		"worse": {
 			runstore.Result{Status: "complete", Before: scores(0.9, 0.02), After: scores(0.9, 0.6), Suspicious: neuron}, Bad,
@@ -114,10 +114,16 @@ func TestJudge(t *testing.T) {
 		},
 		"a class": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Name: "cat"}}, Neutral,
 			"Nothing suspicious found; accuracy not measured", "No neuron was suspicious. The suspicious class is 3 (cat)."},
+		"no backdoor by this trigger": {
+			runstore.Result{Status: "complete", Before: scores(0.9, 0.01), After: scores(0.9, 0.02), SuspiciousClass: &runstore.Class{Index: 7, Led: 0.92}}, Warn,
+			"Cleaned, but unproven: a few pixels led to class 7, the given trigger never worked; ASR 0.010 → 0.020", "says nothing of a backdoor with another",
+		},
 		"a class by the head": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3}}, Neutral,
-			"Nothing suspicious found", "Its part of the head changed most under unlearning, which proves no backdoor"},
+			"Nothing suspicious found", "Its part of the head changed most under unlearning. That is no sign of a backdoor"},
+		"a class by little": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Led: 0.4}}, Neutral,
+			"Nothing suspicious found", "(mean share 0.40), which is no proof of a backdoor: without one up to 0.41 was seen."},
 		"a class by its trigger": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Name: "cat", Led: 0.981}}, Warn,
-			"Cleaned, but unproven: a few pixels led to class 3 (cat); accuracy not measured", "No neuron was suspicious. The suspicious class is 3 (cat). A few pixels lead other classes' images there (mean share 0.98;"},
+			"Cleaned, but unproven: a few pixels led to class 3 (cat); accuracy not measured", "No neuron was suspicious. The suspicious class is 3 (cat). A few pixels lead other classes' images there (mean share 0.98), as a backdoor's patch does"},
 		"a class that paid": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 1, Name: "cat"},
 			Before: metrics.Scores{ByClass: []*float64{nil, ptr(0.9)}}, After: metrics.Scores{ByClass: []*float64{nil, ptr(0.75)}}}, Neutral,
 			"Nothing suspicious found", "The suspicious class is 1 (cat); accuracy on its own images 0.900 → 0.750."},

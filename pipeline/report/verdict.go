@@ -59,8 +59,8 @@ func judgeScores(r *runstore.Result) Verdict {
 		if r.OnlyTuned() {
 			return Verdict{Warn, "Fine-tuned, effect unproven: " + numbers, noTrigger}
 		}
-		if c := r.SuspiciousClass; c != nil && c.Led > 0 {
-			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s; %s", c, numbers), noTrigger}
+		if byPatch(r) {
+			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s; %s", r.SuspiciousClass, numbers), noTrigger}
 		}
 		if len(r.Suspicious) == 0 {
 			return Verdict{Neutral, "Nothing suspicious found; " + numbers, noTrigger}
@@ -71,7 +71,11 @@ func judgeScores(r *runstore.Result) Verdict {
 	loss := metrics.LostACC(r.Before, r.After)
 	switch {
 	case *before <= goneASR && *after <= goneASR:
-		return Verdict{Neutral, "No working backdoor, before or after: " + numbers, "The given trigger hardly worked on this model to begin with."}
+		const other = "What the given trigger does says nothing of a backdoor with another one."
+		if byPatch(r) {
+			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s, the given trigger never worked; %s", r.SuspiciousClass, numbers), other}
+		}
+		return Verdict{Neutral, "The given trigger does not work on this model, before or after: " + numbers, other}
 	case *after <= goneASR && loss > metrics.HeavyLoss: // the price is named first
 		return Verdict{Warn, "Backdoor gone, at a price: " + numbers, fmt.Sprintf("%.1f points of accuracy were lost.", 100*loss)}
 	case *after <= goneASR:
@@ -85,6 +89,9 @@ func judgeScores(r *runstore.Result) Verdict {
 }
 
 const noTrigger = "No trigger is known for this model, so whether a backdoor is left could not be measured."
+
+// byPatch tells whether a patch's backdoor was found, whatever else is known.
+func byPatch(r *runstore.Result) bool { return r.SuspiciousClass != nil && r.SuspiciousClass.ByPatch() }
 
 // triggeredText puts an ASR into words.
 func triggeredText(asr float64) string {
@@ -107,7 +114,7 @@ func foundNeurons(r *runstore.Result) string {
 	if none := r.NoNeurons(); none != "" {
 		return none
 	}
-	if c := r.SuspiciousClass; (r.Before.ASR == nil || r.After.ASR == nil) && (c == nil || c.Led == 0) {
+	if (r.Before.ASR == nil || r.After.ASR == nil) && !byPatch(r) {
 		return "" // the headline has it
 	}
 	return neurons(len(r.Suspicious)) + " " + fate(r) + " and relearned."

@@ -121,12 +121,25 @@ func (c Class) String() string {
 	return index + " (" + c.Name + ")"
 }
 
+// How far few pixels led in models without a backdoor at most (a small plain network; of
+// the zoo's 0.25), and in those with a patch's at least, 0.55, rounded down.
+const (
+	mostWithout = 0.41
+	leastWith   = 0.5
+)
+
+// ByPatch tells whether few pixels led to the class as far as only a backdoor was seen to.
+func (c Class) ByPatch() bool { return c.Led >= leastWith }
+
 // Why says by what a suspicious class was named, and what that proves.
 func (c Class) Why() string {
-	if c.Led > 0 {
-		return fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f; in models without a backdoor 0.25 at most was seen).", c.Led)
+	switch {
+	case c.ByPatch():
+		return fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f), as a backdoor's patch does; without one %.2f at most was seen.", c.Led, mostWithout)
+	case c.Led > 0:
+		return fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f), which is no proof of a backdoor: without one up to %.2f was seen.", c.Led, mostWithout)
 	}
-	return "Its part of the head changed most under unlearning, which proves no backdoor: some class's always does."
+	return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does."
 }
 
 // Layer is the selection within one scored layer.
