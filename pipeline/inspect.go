@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -73,6 +74,9 @@ func Inspect(ctx context.Context, path string, env Env, o InspectOptions) (*Insp
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := dev.Do(ctx, func(s *torch.Scope) error { return cmp.Or(file.CheckWeights(s, m), file.CheckTrainable(m)) }); err != nil {
+		in.Warnings = append(in.Warnings, err.Error())
 	}
 	if err := in.try(ctx, dev, file, m, shapes(layers, o.Shape)); ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -156,6 +160,13 @@ func (in *Inspection) try(ctx context.Context, dev *torch.Device, file *model.Fi
 			if err != nil {
 				return err
 			}
+			end, err := model.Squashed(s, m, x)
+			if err != nil {
+				return err
+			}
+			if end == model.Softmax {
+				in.Warnings = append(in.Warnings, "the model ends in a softmax: save it without, since ulrl run needs its logits")
+			}
 			in.Classes = classes
 			in.Input = fmt.Sprintf("N×%d×%d×%d", shape[0], shape[1], shape[2])
 			in.describe(reaction)
@@ -170,6 +181,9 @@ func (in *Inspection) try(ctx context.Context, dev *torch.Device, file *model.Fi
 
 func (in *Inspection) describe(t model.TrainEval) {
 	switch {
+	case t.Restless:
+		in.TrainEval = "no effect on what trains: it does in evaluation mode too"
+		in.Warnings = append(in.Warnings, restless)
 	case t.Frozen():
 		in.TrainEval = "no effect, though there is BatchNorm: traced or frozen in evaluation mode"
 		in.Warnings = append(in.Warnings, "the model cannot be trained as it was: export it with torch.jit.script instead of torch.jit.trace")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -264,7 +265,23 @@ func TestBadModels(t *testing.T) {
 			return b.Part("Odd").Parameter("w", s.Full(0.1, torch.Float32, 3, 144)).Define(text)
 		})
 	}
+	odd := func(name string, weight func(s *torch.Scope) *torch.Tensor, text string) string {
+		return f.save(name, func(b *torch.Builder, s *torch.Scope) *torch.Part {
+			return b.Part("Odd").Child("fc", b.Part("Linear").Parameter("weight", weight(s)).
+				Define("def forward(self, x):\n    return torch.linear(x, self.weight)\n")).Define("def forward(self, x):\n" + text)
+		})
+	}
+	full := func(value float64, of torch.DType) func(s *torch.Scope) *torch.Tensor {
+		return func(s *torch.Scope) *torch.Tensor { return s.Full(value, of, 3, 144) }
+	}
+	const plain = "    return self.fc.forward(torch.flatten(x, 1))\n"
 	cases := []struct{ name, path, want string }{
+		{"float64", odd("double.pt", full(0.1, torch.Float64), plain), "its weights (fc.weight) are not float32: save it so, as model.float() makes it"},
+		{"not finite", odd("nan.pt", full(math.NaN(), torch.Float32), plain), "not all numbers of fc.weight are finite"},
+		{"shares", odd("softmax.pt", full(0.1, torch.Float32), "    return torch.softmax(self.fc.forward(torch.flatten(x, 1)), 1)\n"), "ends in a softmax"},
+		{"frozen", f.save("frozen.pt", func(b *torch.Builder, _ *torch.Scope) *torch.Part {
+			return b.Part("Frozen").Define("def forward(self, x):\n    return torch.flatten(x, 1)[:, :3]\n")
+		}), "has no parameters"},
 		{"missing", f.path("nowhere.pt"), "no such file"},
 		{"a folder", f.dir, "not a file"},
 		{"empty", write("empty.pt", nil), "the file is empty"},
@@ -335,6 +352,31 @@ func TestAModelFrozenInEvaluationModeIsWarnedOf(t *testing.T) {
 	}
 	in, err := Inspect(context.Background(), path, f.env, InspectOptions{Shape: []int{1, 12, 12}})
 	if err != nil || !strings.Contains(in.TrainEval, "no effect, though there is BatchNorm") {
+		t.Errorf("inspect says %+v, %v", in, err)
+	}
+}
+
+func TestAModelThatTrainsWhileItIsEvaluatedIsWarnedOf(t *testing.T) {
+	f := newFixture(t)
+	path := f.save("restless.pt", func(b *torch.Builder, s *torch.Scope) *torch.Part {
+		return b.Part("Traced").
+			Parameter("weight", s.Full(0.1, torch.Float32, 3, 1, 12, 12)).
+			Buffer("running_mean", s.Full(0, torch.Float32, 3)).Buffer("running_var", s.Full(1, torch.Float32, 3)).
+			Define("def forward(self, x):\n    x = torch.conv2d(x, self.weight)\n" +
+				"    x = torch.batch_norm(x, None, None, self.running_mean, self.running_var, True, 0.1, 1e-05, True)\n" +
+				"    return torch.sigmoid(torch.flatten(x, 1))\n")
+	})
+	result, err := Run(context.Background(), f.config("model.path="+path, "suspicious.layers=all"), f.env, RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"it was traced in training mode", "as a sigmoid's do"} {
+		if !strings.Contains(strings.Join(result.Warnings, "\n"), want) {
+			t.Errorf("warnings %q, none of which says %q", result.Warnings, want)
+		}
+	}
+	in, err := Inspect(context.Background(), path, f.env, InspectOptions{Shape: []int{1, 12, 12}})
+	if err != nil || !strings.Contains(strings.Join(in.Warnings, "\n"), "it was traced in training mode") {
 		t.Errorf("inspect says %+v, %v", in, err)
 	}
 }

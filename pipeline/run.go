@@ -10,6 +10,7 @@ import (
 	"ulrl/pipeline/attack"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/fault"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/report"
@@ -190,6 +191,15 @@ func (r *run) loadModel(s *torch.Scope) error {
 		return err
 	}
 	r.original = loaded.module
+	if err := r.file.CheckTrainable(r.original); err != nil {
+		return err
+	}
+	if err := r.checkLogits(s); err != nil {
+		return err
+	}
+	if loaded.reaction.Restless {
+		r.warn(restless)
+	}
 	if loaded.reaction.Frozen() {
 		r.warn("the model's BatchNorm does not react to training mode: it was traced or frozen in evaluation mode, and is unlearned and relearned so; a scripted model (torch.jit.script) would train as the method means it")
 	}
@@ -212,6 +222,28 @@ func (r *run) loadModel(s *torch.Scope) error {
 	return nil
 }
 
+// restless is what is wrong with a model that trains while it is evaluated.
+const restless = "the model does not answer the same images alike in evaluation mode: it was traced in training mode, and what becomes of an image hangs on the others of its batch; export it with torch.jit.script, or trace it after model.eval()"
+
+// checkLogits looks at what the model gives for some of the clean samples.
+func (r *run) checkLogits(s *torch.Scope) error {
+	some := make([]int, min(16, r.clean.Len()))
+	for i := range some {
+		some[i] = i * r.clean.Len() / len(some)
+	}
+	x, _ := dataset.NewLoader(r.clean.Subset(some), dataset.LoaderOptions{BatchSize: len(some), Normalise: r.data.normalise}).Batch(s, 0, 0)
+	end, err := model.Squashed(s, r.original, x)
+	switch {
+	case err != nil:
+		return fmt.Errorf("model %s: run it on %d images: %w", r.file.Path, len(some), err)
+	case end == model.Softmax:
+		return fault.Misuse("model %s ends in a softmax: its outputs are shares, and a backdoor is found and removed in the logits before it; save it without its softmax", r.file.Path)
+	case end == model.Sigmoid:
+		r.warn("all of the model's outputs lie between 0 and 1, as a sigmoid's do: a backdoor is found and removed in logits, so save the model without its sigmoid if it has one")
+	}
+	return nil
+}
+
 // loadedModel is a classifier that has been tried out.
 type loadedModel struct {
 	module   *torch.Module
@@ -223,6 +255,9 @@ type loadedModel struct {
 func loadClassifier(s, keep *torch.Scope, file *model.File, set *dataset.Set, n dataset.Normalisation) (*loadedModel, error) {
 	m, err := file.Load(keep)
 	if err != nil {
+		return nil, err
+	}
+	if err := file.CheckWeights(s, m); err != nil {
 		return nil, err
 	}
 	if err := m.ChannelsLast(true); err != nil {

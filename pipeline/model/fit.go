@@ -1,0 +1,91 @@
+package model
+
+import (
+	"math"
+
+	"ulrl/pipeline/fault"
+	torch "ulrl/torchbridge"
+)
+
+// CheckWeights refuses weights and statistics that nothing can be done with: of another
+// type than float32, or not finite.
+func (f *File) CheckWeights(s *torch.Scope, m *torch.Module) error {
+	names, err := m.Parameters()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if m.Parameter(s, name).DType() != torch.Float32 && s.Err() == nil {
+			return fault.Misuse("model %s: its weights (%s) are not float32: save it so, as model.float() makes it", f.Path, name)
+		}
+	}
+	state, err := m.State()
+	if err != nil {
+		return err
+	}
+	var broken error
+	s.NoGrad(func() {
+		for _, at := range state {
+			if m.Tensor(s, at).IsFinite().All().Item() == 0 && s.Err() == nil && broken == nil {
+				broken = fault.Misuse("model %s: not all numbers of %s are finite: it came apart in training, or the file is damaged", f.Path, at.Name)
+			}
+		}
+	})
+	if broken != nil {
+		return broken
+	}
+	return s.Err()
+}
+
+// CheckTrainable refuses a model without parameters.
+func (f *File) CheckTrainable(m *torch.Module) error {
+	names, err := m.Parameters()
+	if err == nil && len(names) == 0 {
+		err = fault.Misuse("model %s has no parameters, so nothing of it can be trained: torch.jit.freeze makes constants of them; save it without that", f.Path)
+	}
+	return err
+}
+
+// Squash is what keeps a model's outputs between 0 and 1.
+type Squash string
+
+// What stands at the end of a model whose outputs are no logits, as it seems.
+const (
+	Softmax Squash = "softmax" // every row is of shares that add up to 1
+	Sigmoid Squash = "sigmoid" // all of many are between 0 and 1
+)
+
+// Squashed tells by its outputs for images N×C×H×W what a model ends in; "" where they are
+// logits. The model must be in evaluation mode.
+func Squashed(s *torch.Scope, m *torch.Module, images *torch.Tensor) (Squash, error) {
+	var rows []float32
+	classes := 0
+	s.NoGrad(func() {
+		logits := m.Forward(images)
+		if shape := logits.Shape(); len(shape) == 2 {
+			classes, rows = shape[1], torch.Values[float32](logits)
+		}
+	})
+	if err := s.Err(); err != nil || classes == 0 {
+		return "", err
+	}
+	shares := true
+	for i := 0; i < len(rows); i += classes {
+		sum := 0.0
+		for _, v := range rows[i : i+classes] {
+			if !(v >= 0 && v <= 1) {
+				return "", nil
+			}
+			sum += float64(v)
+		}
+		shares = shares && math.Abs(sum-1) < 1e-3
+	}
+	const many = 40 // logits of so few images may lie there by chance
+	switch {
+	case shares:
+		return Softmax, nil
+	case len(rows) >= many:
+		return Sigmoid, nil
+	}
+	return "", nil
+}
