@@ -51,15 +51,17 @@ func (r *run) ulrl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var unlearned []train.Epoch
 	err = r.timed("unlearn", func() error {
-		return r.env.phase("unlearn", r.c.Unlearn.Epochs*unlearnData.Batches(), func() error {
-			_, err := defense.Unlearn(ctx, r.dev, victim, unlearnData, r.c.Unlearn, r.watcher(ctx))
+		return r.env.phase("unlearn", r.c.Unlearn.Epochs*unlearnData.Batches(), func() (err error) {
+			unlearned, err = defense.Unlearn(ctx, r.dev, victim, unlearnData, r.c.Unlearn, r.watcher(ctx))
 			return err
 		})
 	})
 	if err != nil {
 		return err
 	}
+	r.warnOfUnlearning(unlearned[len(unlearned)-1].Accuracy)
 	scores, err := defense.Score(ctx, r.dev, r.original, victim, r.layers)
 	if err != nil {
 		return err
@@ -121,6 +123,37 @@ func (r *run) warnOfAccuracy() {
 		advice = []string{"more clean samples or a lower relearn.lr may cost less"}
 	}
 	r.warn(fmt.Sprintf("accuracy fell from %.1f to %.1f %%: %s", 100**before.ACC, 100**after.ACC, strings.Join(advice, "; ")))
+}
+
+const (
+	// fits is the accuracy from which on a model surely is for the data that it is given.
+	fits = 0.5
+	// gains is how much a model that is for its data may gain by being cleaned.
+	gains = 0.05
+	// misfit is what to look at where a model may not be for its data.
+	misfit = "look whether data.mean and data.std, the order of the classes, and the images' channels and size are those that it was trained with"
+)
+
+// warnOfMisfit tells of a model that hardly knows its classes: cleaning would seem to mend it.
+func (r *run) warnOfMisfit() {
+	if acc := r.result.Before.ACC; acc != nil && *acc < fits {
+		r.warn(fmt.Sprintf("only %.1f %% of the images are classified rightly before anything is done: if the model is better than that, %s", 100**acc, misfit))
+	}
+}
+
+// warnOfGain tells of accuracy that no backdoor had cost.
+func (r *run) warnOfGain() {
+	before, after := r.result.Before.ACC, r.result.After.ACC
+	if before != nil && after != nil && *before >= fits && *after-*before > gains {
+		r.warn(fmt.Sprintf("accuracy rose from %.1f to %.1f %%, which is not what the removal of a backdoor does: %s", 100**before, 100**after, misfit))
+	}
+}
+
+// warnOfUnlearning tells of a copy that still knows the clean samples: what changed in it says little.
+func (r *run) warnOfUnlearning(accuracy float64) {
+	if stop := r.c.Unlearn.StopAccuracy; accuracy > max(stop, fits) {
+		r.warn(fmt.Sprintf("unlearning ended with %.1f %% of the clean samples known yet, where %.0f %% were wanted, so that the neurons and the class that it points to are uncertain: more clean samples, unlearn.epochs or a higher unlearn.lr bring it down", 100*accuracy, 100*stop))
+	}
 }
 
 // costly is how much of its accuracy the suspicious class may lose without a warning.

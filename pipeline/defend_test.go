@@ -131,3 +131,34 @@ func TestWarnsOfLostAccuracy(t *testing.T) {
 		}
 	}
 }
+
+func TestWarnsOfAModelForOtherData(t *testing.T) {
+	log, _ := logtest.NewNullLogger()
+	acc := func(v float64) *float64 { return &v }
+	const low, rose, look = "only 34.8 % of the images", "accuracy rose from 80.0 to 86.0 %", "data.mean and data.std"
+	for _, c := range []struct {
+		before, after *float64
+		want          string // "": no warning
+	}{
+		{acc(0.348), acc(0.868), low}, {acc(0.8), acc(0.86), rose}, {acc(0.8), acc(0.84), ""}, {acc(0.9), acc(0.88), ""}, {nil, nil, ""}, {nil, acc(0.9), ""},
+	} {
+		r := &run{env: Env{Log: log}, result: &runstore.Result{Before: metrics.Scores{ACC: c.before}, After: metrics.Scores{ACC: c.after}}}
+		r.warnOfMisfit()
+		r.warnOfGain()
+		got := strings.Join(r.result.Warnings, "\n")
+		if len(r.result.Warnings) > 1 || got == "" != (c.want == "") || !strings.Contains(got, c.want) || got != "" && !strings.Contains(got, look) {
+			t.Errorf("%+v: %q, want %q", c, got, c.want)
+		}
+	}
+}
+
+func TestWarnsOfWhatWasNotUnlearned(t *testing.T) {
+	log, _ := logtest.NewNullLogger()
+	for accuracy, want := range map[float64]string{0.2: "", 0.4: "", 0.8: "unlearning ended with 80.0 % of the clean samples known yet, where 20 % were wanted"} {
+		r := &run{env: Env{Log: log}, c: &config.Config{Unlearn: config.Unlearn{StopAccuracy: 0.2}}, result: &runstore.Result{}}
+		r.warnOfUnlearning(accuracy)
+		if got := strings.Join(r.result.Warnings, "\n"); got == "" != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%v: %q", accuracy, got)
+		}
+	}
+}

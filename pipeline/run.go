@@ -90,7 +90,9 @@ func (r *run) steps(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"evaluate before", func(ctx context.Context) (err error) {
-			r.result.Before, err = r.gauge.scores(ctx, "evaluate before", r.original)
+			if r.result.Before, err = r.gauge.scores(ctx, "evaluate before", r.original); err == nil {
+				r.warnOfMisfit()
+			}
 			return err
 		}},
 		{"", r.defend}, // its stages are phases of their own
@@ -99,6 +101,7 @@ func (r *run) steps(ctx context.Context) error {
 			r.result.DER = metrics.DER(r.result.Before, r.result.After)
 			if err == nil { // else it is of a part of the images
 				r.warnOfAccuracy()
+				r.warnOfGain()
 				r.warnOfClass()
 			}
 			return err

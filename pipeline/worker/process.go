@@ -68,9 +68,12 @@ func (p *process) wait() error {
 	return err
 }
 
+// blame notes why the worker is to end, unless there was a reason before.
+func (p *process) blame(why error) { p.why.CompareAndSwap(nil, &why) }
+
 // end kills the worker, for why.
 func (p *process) end(why error) {
-	p.why.CompareAndSwap(nil, &why)
+	p.blame(why)
 	_ = p.cmd.Process.Kill() // fails only where it is gone
 }
 

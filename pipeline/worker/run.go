@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,30 +70,30 @@ func (w Worker) Do(ctx context.Context, r Request, result any) error {
 	return w.judge(ctx, p, last, err, result)
 }
 
-// watch stops the worker with the context, and ends it where it stalls, takes
-// too long, or does not stop.
+// watch stops the worker with the context or when its time is over, and ends it where it
+// stalls or does not stop.
 func (w Worker) watch(ctx context.Context, p *process) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	done := ctx.Done()
 	var grace <-chan time.Time
+	stop := func() {
+		_ = p.in.Close() // asks it to
+		done, grace = nil, time.After(cmp.Or(w.Grace, DefaultGrace))
+	}
 	for {
 		select {
 		case <-p.ended:
 			return
 		case <-done:
-			_ = p.in.Close() // asks it to stop
-			wait := w.Grace
-			if wait == 0 {
-				wait = DefaultGrace
-			}
-			done, grace = nil, time.After(wait)
+			stop()
 		case <-grace:
 			p.end(ctx.Err())
 		case <-tick.C:
 			switch {
-			case w.Time > 0 && time.Since(p.began) > w.Time:
-				p.end(fmt.Errorf("%w: more than the %s that it may", errTime, w.Time))
+			case w.Time > 0 && grace == nil && time.Since(p.began) > w.Time:
+				p.blame(fmt.Errorf("%w: more than the %s that --time-limit gives it", errTime, w.Time))
+				stop()
 			case w.Stall > 0 && time.Since(p.began)-time.Duration(p.alive.Load()) > w.Stall:
 				p.end(fmt.Errorf("%w for %s", errStalled, w.Stall))
 			}
@@ -201,7 +202,10 @@ func (w Worker) judge(ctx context.Context, p *process, last *message, waited err
 	why := p.reason()
 	switch {
 	case last != nil:
-		return last.answer(result)
+		if err := last.answer(result); err == nil || !errors.Is(why, errTime) {
+			return err
+		}
+		return fmt.Errorf("the worker was stopped: %w", why)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case why != nil:

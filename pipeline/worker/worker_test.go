@@ -68,6 +68,10 @@ func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Si
 		sink.Start("wait", 0)
 		<-ctx.Done()
 		return nil, fmt.Errorf("step: %w", ctx.Err())
+	case "keeps":
+		sink.Start("wait", 0)
+		<-ctx.Done()
+		return answer{"what was done"}, ctx.Err()
 	case "deaf":
 		sink.Start("wait", 0)
 		time.Sleep(time.Hour)
@@ -255,7 +259,7 @@ func TestHowAWorkerEnds(t *testing.T) {
 		misuse bool
 	}{
 		{"deaf", short, "showed no progress for 300ms", false},
-		{"deaf", Worker{Time: 300 * time.Millisecond}, "took too long: more than the 300ms", false},
+		{"deaf", Worker{Time: 300 * time.Millisecond, Grace: 100 * time.Millisecond}, "took too long: more than the 300ms", false},
 		{"nonsense", Worker{}, "no language of a worker's", false},
 		{"endless", Worker{}, "a message without end", false},
 		{"empty", Worker{Stall: 300 * time.Millisecond}, "no result", false},
@@ -328,6 +332,14 @@ func TestAWorkerThatDoesNotStopIsEnded(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, cancel)
 	if _, err := do(ctx, t, Worker{Grace: 200 * time.Millisecond}, "deaf"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// One whose time is over is asked to stop first, so that it leaves things in order.
+func TestATimeLimitLeavesWhatWasDone(t *testing.T) {
+	a, err := do(context.Background(), t, Worker{Time: 300 * time.Millisecond}, "keeps")
+	if a.Text != "what was done" || err == nil || !strings.Contains(err.Error(), "took too long: more than the 300ms that --time-limit gives it") || errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", a, err)
 	}
 }
 
