@@ -35,7 +35,7 @@ func (r *run) defend(ctx context.Context) error {
 // relearn runs a training on the clean samples as the config's relearn section
 // draws them.
 func (r *run) relearn(body func(src train.Source) error) error {
-	src := r.loader(r.c.Relearn.BatchSize, r.c.Relearn.Augment)
+	src := r.loader(batchOf(r.clean.Len(), r.c.Relearn.BatchSize, r.c.Relearn.MinBatches), r.c.Relearn.Augment)
 	return r.timed("relearn", func() error {
 		return r.env.phase("relearn", r.c.Relearn.Epochs*src.Batches(), func() error { return body(src) })
 	})
@@ -43,7 +43,7 @@ func (r *run) relearn(body func(src train.Source) error) error {
 
 // ulrl unlearns a copy, scores, selects, and relearns the original.
 func (r *run) ulrl(ctx context.Context) error {
-	unlearnData := r.loader(r.c.Unlearn.BatchSize, false)
+	unlearnData := r.loader(batchOf(r.clean.Len(), r.c.Unlearn.BatchSize, r.c.Unlearn.MinBatches), false)
 	own := r.dev.NewScope()
 	defer own.Close()
 	var victim *torch.Module
@@ -227,6 +227,18 @@ func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (lead
 		})
 	})
 	return leads, err
+}
+
+// smallest is how many images a batch has at least, so that BatchNorm's statistics are of some.
+const smallest = 8
+
+// batchOf is the size of batches for n samples: size, or where that makes fewer than least
+// of them as much as makes so many.
+func batchOf(n, size, least int) int {
+	if (n+size-1)/size >= least {
+		return size
+	}
+	return min(size, max(smallest, (n+least-1)/least))
 }
 
 func (r *run) loader(batch int, augment bool) *dataset.Loader {

@@ -162,3 +162,14 @@ func TestWarnsOfWhatWasNotUnlearned(t *testing.T) {
 		}
 	}
 }
+
+func TestFewSamplesMakeSmallerBatches(t *testing.T) {
+	for _, c := range []struct{ n, size, least, want int }{
+		{600, 128, 4, 128}, {500, 128, 4, 128}, // four, the last a little smaller
+		{300, 128, 4, 75}, {100, 128, 4, 25}, {100, 128, 1, 128}, {60, 128, 4, 15}, {10, 128, 4, 8}, {3000, 128, 4, 128}, {30, 6, 8, 6},
+	} {
+		if got := batchOf(c.n, c.size, c.least); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}

@@ -102,6 +102,8 @@ func TestRanges(t *testing.T) {
 		{"attack.train.schedule", "onecycle cosine constant", "step", "one of onecycle, cosine, constant"},
 		{"unlearn.epochs", "1 10000", "0 10001", epochs},
 		{"unlearn.batch_size", "1 65536", "0 65537", batch},
+		{"unlearn.min_batches", "1 4 65536", "0 65537", batch},
+		{"relearn.min_batches", "1 4 65536", "0 65537", batch},
 		{"unlearn.lr", "10", "0 10.1", lr},
 		{"unlearn.momentum", "0 0.99", "1 -0.1", momentum},
 		{"unlearn.weight_decay", "0 1", "-1 1.1", share},

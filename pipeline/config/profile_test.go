@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The published profile changes relearning, and that alone, to the paper's.
+// The published profile changes relearning, and with it how batches are made, to the
+// paper's, and nothing else.
 func TestPublishedProfile(t *testing.T) {
 	for _, name := range Builtins() {
 		c, err := Load(name, Options{Profile: "published"})
@@ -23,7 +24,10 @@ func TestPublishedProfile(t *testing.T) {
 		if r.Epochs != 20 || r.LR != 0.005 || r.Alpha != 0.7 || !r.Reinitialise || r.Distill != 0 || r.Rho != 0 || r.Stride != 0 || r.Lookback != 0 || r.Back != 0 || r.Counter.Weight != 0 {
 			t.Errorf("%s: %+v", name, r)
 		}
-		c.Relearn = plain.Relearn
+		if r.MinBatches != 1 || c.Unlearn.MinBatches != 1 {
+			t.Errorf("%s: batches are made smaller, at least %d and %d", name, c.Unlearn.MinBatches, r.MinBatches)
+		}
+		c.Relearn, c.Unlearn.MinBatches = plain.Relearn, plain.Unlearn.MinBatches
 		if !equal(c, plain) {
 			t.Errorf("%s: it changes more than relearning", name)
 		}

@@ -136,8 +136,10 @@ const (
 type Unlearn struct {
 	// Epochs is the most there are.
 	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
-	// BatchSize is in images.
-	BatchSize int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	// BatchSize is in images, at most: where an epoch would have fewer than MinBatches, it
+	// has smaller ones.
+	BatchSize  int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	MinBatches int `mapstructure:"min_batches" validate:"gte=1,lte=65536"`
 	// LR is SGD's learning rate, Momentum and WeightDecay (L2) belong to it.
 	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
 	Momentum    float64 `mapstructure:"momentum" validate:"gte=0,lt=1"`
@@ -181,8 +183,10 @@ const (
 type Relearn struct {
 	// Epochs is how many there are.
 	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
-	// BatchSize is in images.
-	BatchSize int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	// BatchSize is in images, at most: where an epoch would have fewer than MinBatches, it
+	// has smaller ones.
+	BatchSize  int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	MinBatches int `mapstructure:"min_batches" validate:"gte=1,lte=65536"`
 	// LR is SGD's learning rate at the start, Momentum and WeightDecay (L2)
 	// belong to it.
 	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
