@@ -185,7 +185,9 @@ func TestRangeNamesTheLayer(t *testing.T) {
 // Values that are each in range and do not go together.
 func TestTogether(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
-		{"both", "clean:\n  ratio: 0.01", "clean.count is 600 (built-in base.yaml:{clean.count}) and clean.ratio is 0.01 (exp.yaml:2): exactly one of them must be above 0"},
+		{"both", "clean:\n  ratio: 0.01\n  count: 5", "clean.count is 5 (exp.yaml:3) and clean.ratio is 0.01 (exp.yaml:2): exactly one of them must be above 0"},
+		{"ratio over base's count", "clean: {ratio: 1}", ""},
+		{"count over base's", "clean: {count: 300}", ""},
 		{"neither", "clean: {count: 0}", "clean.count is 0 (exp.yaml:1) and clean.ratio is 0 (built-in base.yaml:{clean.ratio}): exactly one of them must be above 0"},
 		{"poison without a trigger", "clean: {poisoned: 3}\nattack: {name: none}", `clean.poisoned is 3 (exp.yaml:1) and attack.name is "none" (exp.yaml:2): only an attack that makes triggers can poison samples`},
 		{"ft-sam on the plain", "defense: {method: ft-sam}\nrelearn: {rho: 0}", `defense.method is "ft-sam" (exp.yaml:1) and relearn.rho is 0 (exp.yaml:2): sharpness-aware fine-tuning looks up the slope: relearn.rho must be above 0`},

@@ -162,3 +162,23 @@ func TestUnreadableFiles(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Of count and ratio the layer that sets one above 0 means that one.
+func TestCountAndRatioReplaceEachOther(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		sets  []string
+		count int
+		ratio float64
+	}{
+		{"", nil, 600, 0},
+		{"clean: {ratio: 0.5}", nil, 0, 0.5},
+		{"clean: {ratio: 0.5}", []string{"clean.count=30"}, 30, 0},
+		{"clean: {count: 30}", []string{"clean.ratio=0.1"}, 0, 0.1},
+		{"clean: {count: 0, ratio: 0.5}", []string{"clean.count=0"}, 0, 0.5},
+	} {
+		if got := must(t, c.text, Options{Sets: c.sets}).Clean; got.Count != c.count || got.Ratio != c.ratio {
+			t.Errorf("%q, %v: %+v", c.text, c.sets, got)
+		}
+	}
+}

@@ -110,10 +110,15 @@ func (l *Layers) Load(sets ...string) (*Config, error) {
 func merge(layers []*layer) (*Config, error) {
 	v, origins := viper.New(), map[string]string{}
 	for _, l := range layers {
-		if err := v.MergeConfigMap(copied(l.values)); err != nil {
+		values := copied(l.values)
+		maps.Copy(origins, l.origins)
+		if of, other := l.cleanBy(); other != "" {
+			values["clean"].(map[string]any)[other] = 0
+			origins["clean."+other] = l.origins["clean."+of]
+		}
+		if err := v.MergeConfigMap(values); err != nil {
 			return nil, fmt.Errorf("merge the layers of the config: %w", err)
 		}
-		maps.Copy(origins, l.origins)
 	}
 	c := &Config{}
 	err := v.Unmarshal(c, func(d *mapstructure.DecoderConfig) {
@@ -125,6 +130,21 @@ func merge(layers []*layer) (*Config, error) {
 	}
 	c.origins = origins
 	return c, nil
+}
+
+// cleanBy is which of clean.count and clean.ratio a layer sets above 0 where it leaves the
+// other to the layers below, whose value it does not mean: "" where it is not so.
+func (l *layer) cleanBy() (of, other string) {
+	clean, _ := l.values["clean"].(map[string]any)
+	count, byCount := clean["count"]
+	ratio, byRatio := clean["ratio"]
+	switch {
+	case byCount && !byRatio && count != 0:
+		return "count", "ratio"
+	case byRatio && !byCount && ratio != 0.0:
+		return "ratio", "count"
+	}
+	return "", ""
 }
 
 // copied is a copy of nested maps: viper keeps and changes those that it is given.
