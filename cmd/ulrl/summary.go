@@ -37,6 +37,9 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 		paragraph(w, width, "", "Suspicious class: "+printable(c.String())+own)
 		paragraph(w, width, "", c.Why())
 	}
+	if c, before, after := r.LostMost(); c != nil {
+		paragraph(w, width, "", fmt.Sprintf("Class %s lost most of the others: accuracy on its images %.2f %% before, %.2f %% after", printable(c.String()), 100*before, 100*after))
+	}
 	if none := r.NoNeurons(); none != "" {
 		paragraph(w, width, "", printable(none))
 	} else {

@@ -134,7 +134,19 @@ func classCountError(dir string, classes []string, want int) error {
 	if missing > 0 && missing < want && len(classes) < want {
 		return fault.Misuse("data folder %s: class %d has no folder: %d folders, but data.classes is %d", dir, missing, len(classes), want)
 	}
+	if len(classes) > want {
+		return fault.Misuse("data folder %s: %d class folders, but data.classes is %d; which of %s is none?", dir, len(classes), want, some(classes))
+	}
 	return fault.Misuse("data folder %s: %d class folders, but data.classes is %d; every class needs its folder", dir, len(classes), want)
+}
+
+// some are the last of many names, among which what does not belong there is found.
+func some(names []string) string {
+	const shown = 8
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return "… " + strings.Join(names[len(names)-shown:], ", ")
 }
 
 // listImages is every image of every class, in label order and then by path.

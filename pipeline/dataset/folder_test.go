@@ -169,7 +169,7 @@ func TestReadFolderErrors(t *testing.T) {
 		{"images without class folders", map[string][]byte{"1.png": ok, "2.JPG": ok}, Source{}, []string{"only 2 images", "CLASS/IMAGE"}},
 		{"no image at all", map[string][]byte{"a/": nil, "b/x.txt": nil}, Source{}, []string{"/pictures: no image (PNG, JPEG, PPM, PGM) in its 2 class folders"}},
 		{"class without samples", map[string][]byte{"a/1.png": ok, "b/x.txt": nil}, Source{}, []string{`/pictures: class "b" has no samples`}},
-		{"too many classes", map[string][]byte{"a/1.png": ok, "b/1.png": ok}, Source{Classes: 1}, []string{"2 class folders, but data.classes is 1"}},
+		{"too many classes", map[string][]byte{"a/1.png": ok, "b/1.png": ok}, Source{Classes: 1}, []string{"2 class folders, but data.classes is 1; which of a, b is none?"}},
 		{"too few classes", map[string][]byte{"a/1.png": ok, "b/1.png": ok}, Source{Classes: 3}, []string{"2 class folders, but data.classes is 3"}},
 		{"numbered class missing", map[string][]byte{"0/1.png": ok, "1/1.png": ok, "3/1.png": ok}, Source{Classes: 4}, []string{"class 2 has no folder"}},
 		{"last numbered class missing", map[string][]byte{"0/1.png": ok, "1/1.png": ok}, Source{Classes: 3}, []string{"class 2 has no folder"}},

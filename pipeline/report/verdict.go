@@ -100,6 +100,14 @@ func triggeredText(asr float64) string {
 
 // found says what selection found, where the headline does not.
 func found(r *runstore.Result) string {
+	text := foundClass(r)
+	if c, before, after := r.LostMost(); c != nil {
+		text += fmt.Sprintf(" Of the other classes %s lost most: accuracy on its own images %.3f → %.3f.", c, before, after)
+	}
+	return text
+}
+
+func foundClass(r *runstore.Result) string {
 	if c := r.SuspiciousClass; c != nil {
 		own := ""
 		if before, after := r.SuspiciousACC(); before != nil {

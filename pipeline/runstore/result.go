@@ -78,6 +78,29 @@ func (r *Result) SuspiciousACC() (before, after *float64) {
 	return before, after
 }
 
+// noted is how much of its accuracy a class loses before it is worth a word.
+const noted = 0.05
+
+// LostMost is the class, other than the suspicious one, that lost most accuracy on its own
+// images, before and after; nil where none lost five points.
+func (r *Result) LostMost() (class *Class, before, after float64) {
+	most := noted
+	for i := range min(len(r.Before.ByClass), len(r.After.ByClass)) {
+		was, is := r.Before.ByClass[i], r.After.ByClass[i]
+		if was == nil || is == nil || *was-*is < most || r.SuspiciousClass != nil && r.SuspiciousClass.Index == i {
+			continue
+		}
+		most, before, after = *was-*is, *was, *is
+		class = &Class{Index: i}
+		for _, c := range r.Suspects {
+			if c.Index == i {
+				class.Name = c.Name
+			}
+		}
+	}
+	return class, before, after
+}
+
 // OnlyTuned says that the method looks for no neurons.
 func (r *Result) OnlyTuned() bool { return r.Method != "" && r.Method != "ulrl" }
 
