@@ -9,6 +9,7 @@ import (
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/cores"
 	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/model"
 	"ulrl/pipeline/sandbox"
 )
 
@@ -50,6 +51,9 @@ func Doctor(ctx context.Context, env Env, c *config.Config) (*DoctorReport, erro
 	add(Check{Name: "threading", Value: firstLine(parallel, "ATen parallel backend:"), OK: true})
 	for _, check := range dataChecks(ctx, c) {
 		add(check)
+	}
+	if c.Model.Path != "" {
+		add(modelCheck(c.Model.Path))
 	}
 	return report, ctx.Err()
 }
@@ -104,6 +108,15 @@ func firstLine(text, prefix string) string {
 	}
 	line, _, _ := strings.Cut(rest, "\n")
 	return strings.TrimSpace(line)
+}
+
+// modelCheck has the gate look at a model's file; nothing of it is run.
+func modelCheck(path string) Check {
+	file, err := model.ReadFile(path)
+	if err != nil {
+		return Check{Name: "model", Value: "not usable", Advice: err.Error()}
+	}
+	return Check{Name: "model", OK: true, Value: fmt.Sprintf("%s, %.1f MB; ulrl inspect tells more", path, float64(file.Size)/1e6)}
 }
 
 func dataChecks(ctx context.Context, c *config.Config) []Check {

@@ -509,6 +509,11 @@ func TestInspectAndDoctor(t *testing.T) {
 	if err != nil || report.OK {
 		t.Errorf("missing data pass: %+v, %v", report, err)
 	}
+	for file, want := range map[string]bool{path: true, f.path("nowhere.pt"): false} {
+		if report, err := Doctor(context.Background(), f.env, f.config("model.path="+file)); err != nil || report.OK != want {
+			t.Errorf("model %s: %+v, %v", file, report, err)
+		}
+	}
 }
 
 func TestMatchOfTestAndTrainingSet(t *testing.T) {
