@@ -35,7 +35,7 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 			own = ", accuracy on its images " + strings.TrimSpace(percent(before)) + " before, " + strings.TrimSpace(percent(after)) + " after"
 		}
 		paragraph(w, width, "", "Suspicious class: "+printable(c.String())+own)
-		paragraph(w, width, "", c.Why())
+		paragraph(w, width, "", printable(r.Why()))
 	}
 	if c, before, after := r.LostMost(); c != nil {
 		paragraph(w, width, "", fmt.Sprintf("Class %s lost most of the others: accuracy on its images %.2f %% before, %.2f %% after", printable(c.String()), 100*before, 100*after))

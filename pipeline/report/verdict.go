@@ -59,7 +59,7 @@ func judgeScores(r *runstore.Result) Verdict {
 		if r.OnlyTuned() {
 			return Verdict{Warn, "Fine-tuned, effect unproven: " + numbers, noTrigger}
 		}
-		if byPatch(r) {
+		if r.ByPatch() {
 			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s; %s", r.SuspiciousClass, numbers), noTrigger}
 		}
 		if len(r.Suspicious) == 0 {
@@ -72,7 +72,7 @@ func judgeScores(r *runstore.Result) Verdict {
 	switch {
 	case *before <= goneASR && *after <= goneASR:
 		const other = "What the given trigger does says nothing of a backdoor with another one."
-		if byPatch(r) {
+		if r.ByPatch() {
 			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s, the given trigger never worked; %s", r.SuspiciousClass, numbers), other}
 		}
 		return Verdict{Neutral, "The given trigger does not work on this model, before or after: " + numbers, other}
@@ -89,9 +89,6 @@ func judgeScores(r *runstore.Result) Verdict {
 }
 
 const noTrigger = "No trigger is known for this model, so whether a backdoor is left could not be measured."
-
-// byPatch tells whether a patch's backdoor was found, whatever else is known.
-func byPatch(r *runstore.Result) bool { return r.SuspiciousClass != nil && r.SuspiciousClass.ByPatch() }
 
 // triggeredText puts an ASR into words.
 func triggeredText(asr float64) string {
@@ -113,7 +110,7 @@ func foundClass(r *runstore.Result) string {
 		if before, after := r.SuspiciousACC(); before != nil {
 			own = fmt.Sprintf("; accuracy on its own images %.3f → %.3f", *before, *after)
 		}
-		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s%s. %s", c, own, c.Why()))
+		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s%s. %s", c, own, r.Why()))
 	}
 	return foundNeurons(r)
 }
@@ -122,7 +119,7 @@ func foundNeurons(r *runstore.Result) string {
 	if none := r.NoNeurons(); none != "" {
 		return none
 	}
-	if (r.Before.ASR == nil || r.After.ASR == nil) && !byPatch(r) {
+	if (r.Before.ASR == nil || r.After.ASR == nil) && !r.ByPatch() {
 		return "" // the headline has it
 	}
 	return neurons(len(r.Suspicious)) + " " + fate(r) + " and relearned."

@@ -78,6 +78,46 @@ func (r *Result) SuspiciousACC() (before, after *float64) {
 	return before, after
 }
 
+// plain is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
+const plain = 0.5
+
+// ByPatch tells whether few pixels lead to the suspicious class as a backdoor's patch does:
+// far, and to no other class half so far.
+func (r *Result) ByPatch() bool {
+	c := r.SuspiciousClass
+	return c != nil && c.Led >= plain && r.LedNext().Led <= c.Led/2
+}
+
+// LedNext is the class, other than the suspicious one, that few pixels lead to furthest.
+func (r *Result) LedNext() (next Class) {
+	for _, c := range r.Suspects {
+		if c.Led > next.Led && c.Index != r.SuspiciousClass.Index {
+			next = c
+		}
+	}
+	return next
+}
+
+// Why says by what the suspicious class was named, and what that proves.
+func (r *Result) Why() string {
+	c, next := r.SuspiciousClass, r.LedNext()
+	if c.Led == 0 {
+		return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does."
+	}
+	further := ""
+	if next.Led > 0 {
+		further = fmt.Sprintf(", to %s, the next, %.2f", next, next.Led)
+	}
+	text := fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f%s)", c.Led, further)
+	switch {
+	case r.ByPatch():
+		return text + ", as a backdoor's patch does."
+	case next.Led > c.Led/2:
+		return text + ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
+	}
+	return text + ". That is no proof of a backdoor: models without one are led so far."
+}
+
 // noted is how much of its accuracy a class loses before it is worth a word.
 const noted = 0.05
 
@@ -142,27 +182,6 @@ func (c Class) String() string {
 		return index
 	}
 	return index + " (" + c.Name + ")"
-}
-
-// How far few pixels led in models without a backdoor at most (a small plain network; of
-// the zoo's 0.25), and in those with a patch's at least, 0.55, rounded down.
-const (
-	mostWithout = 0.41
-	leastWith   = 0.5
-)
-
-// ByPatch tells whether few pixels led to the class as far as only a backdoor was seen to.
-func (c Class) ByPatch() bool { return c.Led >= leastWith }
-
-// Why says by what a suspicious class was named, and what that proves.
-func (c Class) Why() string {
-	switch {
-	case c.ByPatch():
-		return fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f), as a backdoor's patch does; without one %.2f at most was seen.", c.Led, mostWithout)
-	case c.Led > 0:
-		return fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f), which is no proof of a backdoor: without one up to %.2f was seen.", c.Led, mostWithout)
-	}
-	return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does."
 }
 
 // Layer is the selection within one scored layer.
