@@ -133,7 +133,7 @@ func TestJudge(t *testing.T) {
 			"Nothing suspicious found", "The suspicious class is 1 (cat); accuracy on its own images 0.900 → 0.750."},
 		"another class that paid": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 1}, Suspects: []runstore.Class{{Index: 2, Name: "dog"}},
 			Before: metrics.Scores{ByClass: []*float64{ptr(0.9), ptr(0.9), ptr(0.8), nil}}, After: metrics.Scores{ByClass: []*float64{ptr(0.84), ptr(0.5), ptr(0.7), nil}}}, Neutral,
-			"Nothing suspicious found", "Of the other classes 2 (dog) lost most: accuracy on its own images 0.800 → 0.700."},
+			"Nothing suspicious found", "Class 2 (dog) lost most of the others: accuracy on its own images 0.800 → 0.700."},
 		"a class by its trigger, neurons": {runstore.Result{Status: "complete", Kept: true, SuspiciousClass: &runstore.Class{Index: 3, Led: 0.981}, Suspicious: make([]runstore.Neuron, 1)}, Warn,
 			"Cleaned, but unproven: a few pixels led to class 3", "1 suspicious neuron was found and relearned. The suspicious class is 3."},
 		"kept": {runstore.Result{Status: "complete", Kept: true, Suspicious: make([]runstore.Neuron, 1)}, Warn,

@@ -99,7 +99,7 @@ func triggeredText(asr float64) string {
 func found(r *runstore.Result) string {
 	text := foundClass(r)
 	if c, before, after := r.LostMost(); c != nil {
-		text += fmt.Sprintf(" Of the other classes %s lost most: accuracy on its own images %.3f → %.3f.", c, before, after)
+		text += fmt.Sprintf(" Class %s lost most of the others: accuracy on its own images %.3f → %.3f.", c, before, after)
 	}
 	return text
 }
