@@ -331,53 +331,38 @@ func TestBadInputLeavesAnEarlierRunAlone(t *testing.T) {
 	}
 }
 
-func TestAModelFrozenInEvaluationModeIsWarnedOf(t *testing.T) {
+// Batch statistics are of evaluation mode alone in one, of training mode alone in the other.
+func TestAModelThatDoesNotSwitchIsWarnedOf(t *testing.T) {
 	f := newFixture(t)
-	path := f.save("traced.pt", func(b *torch.Builder, s *torch.Scope) *torch.Part {
-		return b.Part("Traced").
-			Parameter("weight", s.Full(0.1, torch.Float32, 3, 1, 12, 12)).
-			Buffer("running_mean", s.Full(0, torch.Float32, 3)).Buffer("running_var", s.Full(1, torch.Float32, 3)).
-			Define("def forward(self, x):\n    x = torch.conv2d(x, self.weight)\n" +
-				"    x = torch.batch_norm(x, None, None, self.running_mean, self.running_var, False, 0.1, 1e-05, True)\n" +
-				"    return torch.flatten(x, 1)\n")
-	})
-	result, err := Run(context.Background(), f.config("model.path="+path, "suspicious.layers=all"), f.env, RunOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"BatchNorm does not react to training mode", "relearned without relearn.counter"} {
-		if !strings.Contains(strings.Join(result.Warnings, "\n"), want) {
-			t.Errorf("warnings %q, none of which says %q", result.Warnings, want)
+	for _, c := range []struct {
+		name, training, end string
+		warnings            []string
+		inspect             string
+	}{
+		{"frozen.pt", "False", "torch.flatten(x, 1)", []string{"BatchNorm does not react to training mode", "relearned without relearn.counter"}, "no effect, though there is BatchNorm"},
+		{"restless.pt", "True", "torch.sigmoid(torch.flatten(x, 1))", []string{"it was traced in training mode", "as a sigmoid's do"}, "it does in evaluation mode too"},
+	} {
+		path := f.save(c.name, func(b *torch.Builder, s *torch.Scope) *torch.Part {
+			return b.Part("Traced").
+				Parameter("weight", s.Full(0.1, torch.Float32, 3, 1, 12, 12)).
+				Buffer("running_mean", s.Full(0, torch.Float32, 3)).Buffer("running_var", s.Full(1, torch.Float32, 3)).
+				Define("def forward(self, x):\n    x = torch.conv2d(x, self.weight)\n" +
+					"    x = torch.batch_norm(x, None, None, self.running_mean, self.running_var, " + c.training + ", 0.1, 1e-05, True)\n" +
+					"    return " + c.end + "\n")
+		})
+		result, err := Run(context.Background(), f.config("model.path="+path, "suspicious.layers=all"), f.env, RunOptions{Force: true})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	in, err := Inspect(context.Background(), path, f.env, InspectOptions{Shape: []int{1, 12, 12}})
-	if err != nil || !strings.Contains(in.TrainEval, "no effect, though there is BatchNorm") {
-		t.Errorf("inspect says %+v, %v", in, err)
-	}
-}
-
-func TestAModelThatTrainsWhileItIsEvaluatedIsWarnedOf(t *testing.T) {
-	f := newFixture(t)
-	path := f.save("restless.pt", func(b *torch.Builder, s *torch.Scope) *torch.Part {
-		return b.Part("Traced").
-			Parameter("weight", s.Full(0.1, torch.Float32, 3, 1, 12, 12)).
-			Buffer("running_mean", s.Full(0, torch.Float32, 3)).Buffer("running_var", s.Full(1, torch.Float32, 3)).
-			Define("def forward(self, x):\n    x = torch.conv2d(x, self.weight)\n" +
-				"    x = torch.batch_norm(x, None, None, self.running_mean, self.running_var, True, 0.1, 1e-05, True)\n" +
-				"    return torch.sigmoid(torch.flatten(x, 1))\n")
-	})
-	result, err := Run(context.Background(), f.config("model.path="+path, "suspicious.layers=all"), f.env, RunOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"it was traced in training mode", "as a sigmoid's do"} {
-		if !strings.Contains(strings.Join(result.Warnings, "\n"), want) {
-			t.Errorf("warnings %q, none of which says %q", result.Warnings, want)
+		for _, want := range c.warnings {
+			if !strings.Contains(strings.Join(result.Warnings, "\n"), want) {
+				t.Errorf("%s: warnings %q, none of which says %q", c.name, result.Warnings, want)
+			}
 		}
-	}
-	in, err := Inspect(context.Background(), path, f.env, InspectOptions{Shape: []int{1, 12, 12}})
-	if err != nil || !strings.Contains(strings.Join(in.Warnings, "\n"), "it was traced in training mode") {
-		t.Errorf("inspect says %+v, %v", in, err)
+		in, err := Inspect(context.Background(), path, f.env, InspectOptions{Shape: []int{1, 12, 12}})
+		if err != nil || !strings.Contains(in.TrainEval, c.inspect) {
+			t.Errorf("%s: inspect says %+v, %v", c.name, in, err)
+		}
 	}
 }
 
