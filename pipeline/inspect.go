@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -75,10 +74,12 @@ func Inspect(ctx context.Context, path string, env Env, o InspectOptions) (*Insp
 	if err != nil {
 		return nil, err
 	}
-	if err := dev.Do(ctx, func(s *torch.Scope) error { return cmp.Or(file.CheckWeights(s, m), file.CheckTrainable(m)) }); err != nil {
+	if err := dev.Do(ctx, func(*torch.Scope) error { return file.CheckTrainable(m) }); err != nil {
 		in.Warnings = append(in.Warnings, err.Error())
 	}
-	if err := in.try(ctx, dev, file, m, shapes(layers, o.Shape)); ctx.Err() != nil {
+	if err := dev.Do(ctx, func(s *torch.Scope) error { return file.CheckWeights(s, m) }); err != nil {
+		in.Warnings = append(in.Warnings, err.Error()) // and it takes no images
+	} else if err := in.try(ctx, dev, file, m, shapes(layers, o.Shape)); ctx.Err() != nil {
 		return nil, ctx.Err()
 	} else if err != nil && o.Shape != nil {
 		in.Warnings = append(in.Warnings, err.Error())

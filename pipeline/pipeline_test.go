@@ -486,6 +486,12 @@ func TestInspectAndDoctor(t *testing.T) {
 		!strings.Contains(in.TrainEval, "has effect") || !strings.Contains(strings.Join(in.Operators, " "), "aten::batch_norm") {
 		t.Errorf("%+v", in)
 	}
+	double := f.save("double.pt", func(b *torch.Builder, s *torch.Scope) *torch.Part {
+		return b.Part("Double").Parameter("w", s.Full(0.1, torch.Float64, 3, 144)).Define("def forward(self, x):\n    return torch.linear(torch.flatten(x, 1), self.w)\n")
+	})
+	if in, err := Inspect(context.Background(), double, f.env, InspectOptions{}); err != nil || len(in.Warnings) != 1 || !strings.Contains(in.Warnings[0], "not float32") {
+		t.Errorf("%+v, %v", in, err)
+	}
 	report, err := Doctor(context.Background(), f.env, f.config())
 	if err != nil || !report.OK {
 		t.Errorf("%+v, %v", report, err)
