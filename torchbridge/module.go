@@ -153,6 +153,24 @@ func (m *Module) State() ([]Member, error) {
 	return state, nil
 }
 
+// NotFinite names the first parameter or buffer that is not finite throughout; "" where all are.
+func (m *Module) NotFinite(s *Scope) (string, error) {
+	state, err := m.State()
+	if err != nil {
+		return "", err
+	}
+	found := ""
+	s.NoGrad(func() {
+		for _, at := range state {
+			if m.Tensor(s, at).IsFinite().All().Item() == 0 && s.Err() == nil {
+				found = at.Name
+				return
+			}
+		}
+	})
+	return found, s.Err()
+}
+
 // Tensor is what the module has for a member, sharing memory with it; the handle
 // belongs to s.
 func (m *Module) Tensor(s *Scope, of Member) *Tensor { return m.member(s, of.kind, of.Name) }

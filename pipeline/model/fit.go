@@ -19,22 +19,11 @@ func (f *File) CheckWeights(s *torch.Scope, m *torch.Module) error {
 			return fault.Misuse("model %s: its weights (%s) are not float32: save it so, as model.float() makes it", f.Path, name)
 		}
 	}
-	state, err := m.State()
-	if err != nil {
-		return err
+	name, err := m.NotFinite(s)
+	if err == nil && name != "" {
+		err = fault.Misuse("model %s: not all numbers of %s are finite: it came apart in training, or the file is damaged", f.Path, name)
 	}
-	var broken error
-	s.NoGrad(func() {
-		for _, at := range state {
-			if m.Tensor(s, at).IsFinite().All().Item() == 0 && s.Err() == nil && broken == nil {
-				broken = fault.Misuse("model %s: not all numbers of %s are finite: it came apart in training, or the file is damaged", f.Path, at.Name)
-			}
-		}
-	})
-	if broken != nil {
-		return broken
-	}
-	return s.Err()
+	return err
 }
 
 // CheckTrainable refuses a model without parameters.

@@ -42,8 +42,7 @@ func ReadFile(name string) (*File, error) {
 }
 
 // ReadBytes reads a file, and does not wait for pipes and devices, nor begins what memory
-// does not hold. Its errors do not
-// name the file.
+// does not hold. Its errors do not name the file.
 func ReadBytes(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err == nil {

@@ -148,17 +148,10 @@ func optimiser(ctx context.Context, dev *torch.Device, scope *torch.Scope, model
 // last update of a loop comes after the last loss that it saw.
 func finite(ctx context.Context, dev *torch.Device, model *torch.Module, advice string) error {
 	return dev.Do(ctx, func(s *torch.Scope) error {
-		state, err := model.State()
-		if err != nil {
-			return err
+		name, err := model.NotFinite(s)
+		if err == nil && name != "" {
+			err = fmt.Errorf("it diverged, %s is not finite: %s", name, advice)
 		}
-		s.NoGrad(func() {
-			for _, at := range state {
-				if model.Tensor(s, at).IsFinite().All().Item() == 0 && s.Err() == nil && err == nil {
-					err = fmt.Errorf("it diverged, %s is not finite: %s", at.Name, advice)
-				}
-			}
-		})
 		return err
 	})
 }

@@ -1,0 +1,102 @@
+package runstore
+
+import (
+	"fmt"
+
+	"ulrl/pipeline/metrics"
+)
+
+// SuspiciousACC is the accuracy on the suspicious class's own images, before and
+// after; nil where it is not known.
+func (r *Result) SuspiciousACC() (before, after *float64) {
+	of := func(s metrics.Scores) *float64 {
+		if c := r.SuspiciousClass; c != nil && c.Index < len(s.ByClass) {
+			return s.ByClass[c.Index]
+		}
+		return nil
+	}
+	before, after = of(r.Before), of(r.After)
+	if before == nil || after == nil {
+		return nil, nil
+	}
+	return before, after
+}
+
+// ledByPatch is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
+const ledByPatch = 0.5
+
+// ByPatch tells whether few pixels lead to the suspicious class as a backdoor's patch does:
+// far, and to no other class half so far.
+func (r *Result) ByPatch() bool {
+	c := r.SuspiciousClass
+	return c != nil && c.Led >= ledByPatch && r.LedNext().Led <= c.Led/2
+}
+
+// LedNext is the class, other than the suspicious one, that few pixels lead to furthest.
+func (r *Result) LedNext() (next Class) {
+	for _, c := range r.Suspects {
+		if c.Led > next.Led && r.SuspiciousClass != nil && c.Index != r.SuspiciousClass.Index {
+			next = c
+		}
+	}
+	return next
+}
+
+// Why says by what the suspicious class, which there is, was named, and what that proves.
+func (r *Result) Why() string {
+	c, next := r.SuspiciousClass, r.LedNext()
+	if c.Led == 0 {
+		return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does."
+	}
+	further := ""
+	if next.Led > 0 {
+		further = fmt.Sprintf(", to %s, the next, %.2f", next, next.Led)
+	}
+	text := fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f%s)", c.Led, further)
+	switch {
+	case r.ByPatch():
+		return text + ", as a backdoor's patch does."
+	case next.Led > c.Led/2:
+		return text + ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
+	}
+	return text + ". That is no proof of a backdoor: models without one are led so far."
+}
+
+// notable is how much of its accuracy a class loses before it is worth a word.
+const notable = 0.05
+
+// LostMost is the class, other than the suspicious one, that lost most accuracy on its own
+// images, before and after; nil where none lost five points.
+func (r *Result) LostMost() (class *Class, before, after float64) {
+	most := notable
+	for i := range min(len(r.Before.ByClass), len(r.After.ByClass)) {
+		was, is := r.Before.ByClass[i], r.After.ByClass[i]
+		if was == nil || is == nil || *was-*is < most || r.SuspiciousClass != nil && r.SuspiciousClass.Index == i {
+			continue
+		}
+		most, before, after = *was-*is, *was, *is
+		class = &Class{Index: i}
+		for _, c := range r.Suspects {
+			if c.Index == i {
+				class.Name = c.Name
+			}
+		}
+	}
+	return class, before, after
+}
+
+// OnlyTuned says that the method looks for no neurons.
+func (r *Result) OnlyTuned() bool { return r.Method != "" && r.Method != "ulrl" }
+
+// NoNeurons says what it means that there are no suspicious neurons; "" where there are.
+func (r *Result) NoNeurons() string {
+	switch {
+	case r.OnlyTuned():
+		return "The method, " + r.Method + ", looks for no neurons."
+	case len(r.Suspicious) > 0:
+		return ""
+	case r.SuspiciousClass != nil:
+		return "No neuron was suspicious."
+	}
+	return "No neuron was suspicious and no class was looked for: relearning was little more than fine-tuning, which seldom removes a backdoor."
+}

@@ -1,0 +1,86 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/metrics"
+)
+
+// warn tells people of what the result says too.
+func (r *run) warn(text string) {
+	r.result.Warnings = append(r.result.Warnings, text)
+	r.env.Log.Warn(text)
+}
+
+// warnOfAccuracy tells where the defence cost much more than it should, and what may cost less.
+func (r *run) warnOfAccuracy() {
+	before, after := r.result.Before, r.result.After
+	if metrics.LostACC(before, after) <= metrics.HeavyLoss {
+		return
+	}
+	var advice []string
+	switch relearn := r.c.Relearn; r.c.Defense.Method {
+	case config.MethodFTSAM:
+		advice = append(advice, "a lower relearn.rho costs less, but removes less")
+	case config.MethodULRL:
+		if relearn.Rho > 0 {
+			advice = append(advice, "relearn.rho=0 costs a model less that was not trained well")
+		}
+		if relearn.Counter.Weight > 0 {
+			advice = append(advice, "a lower relearn.counter.weight costs less, but removes less")
+		}
+	}
+	if advice == nil {
+		advice = []string{"more clean samples or a lower relearn.lr may cost less"}
+	}
+	r.warn(fmt.Sprintf("accuracy fell from %.1f to %.1f %%: %s", 100**before.ACC, 100**after.ACC, strings.Join(advice, "; ")))
+}
+
+const (
+	// fits is the accuracy from which on a model surely is for the data that it is given.
+	fits = 0.5
+	// gains is how much a model that is for its data may gain by being cleaned.
+	gains = 0.05
+	// misfit is what to look at where a model may not be for its data.
+	misfit = "look whether data.mean and data.std, the order of the classes, and the images' channels and size are those that it was trained with"
+)
+
+// warnOfMisfit tells of a model that hardly knows its classes: cleaning would seem to mend it.
+func (r *run) warnOfMisfit() {
+	if acc := r.result.Before.ACC; acc != nil && *acc < fits {
+		r.warn(fmt.Sprintf("only %.1f %% of the images are classified rightly before anything is done: if the model is better than that, %s", 100**acc, misfit))
+	}
+}
+
+// warnOfGain tells of accuracy that no backdoor had cost.
+func (r *run) warnOfGain() {
+	before, after := r.result.Before.ACC, r.result.After.ACC
+	if before != nil && after != nil && *before >= fits && *after-*before > gains {
+		r.warn(fmt.Sprintf("accuracy rose from %.1f to %.1f %%, which is not what the removal of a backdoor does: %s", 100**before, 100**after, misfit))
+	}
+}
+
+// warnOfUnlearning tells of a copy that still knows the clean samples: what changed in it says little.
+func (r *run) warnOfUnlearning(accuracy float64) {
+	if stop := r.c.Unlearn.StopAccuracy; accuracy > max(stop, fits) {
+		r.warn(fmt.Sprintf("unlearning ended with %.1f %% of the clean samples known yet, where %.0f %% were wanted, so that the neurons and the class that it points to are uncertain: more clean samples, unlearn.epochs or a higher unlearn.lr bring it down", 100*accuracy, 100*stop))
+	}
+}
+
+// costly is how much of its accuracy the suspicious class may lose without a warning.
+const costly = 0.15
+
+// warnOfClass tells where the defence was paid for by one class: ACC hides it.
+func (r *run) warnOfClass() {
+	before, after := r.result.SuspiciousACC()
+	if before == nil || *before-*after <= costly {
+		return
+	}
+	advice := "a lower relearn.counter.weight gives it more, and the trigger too"
+	if r.c.Relearn.Counter.Floor < 1 && r.head.Bias != "" {
+		advice = "a higher relearn.counter.floor gives it more, and the trigger a little"
+	}
+	r.warn(fmt.Sprintf("of the suspicious class's own images %.1f %% are still recognised, %.1f %% before: %s", 100**after, 100**before, advice))
+}
