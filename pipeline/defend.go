@@ -132,7 +132,8 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	}
 	r.result.SuspiciousClass = &found
 	r.env.Log.Infof("suspicious class: %s", found)
-	if next := r.result.LedNext(); led && next.Led > found.Led/2 {
+	if r.result.LedElsewhere() {
+		next := r.result.LedNext()
 		r.warn(fmt.Sprintf("few pixels lead to class %s (mean share %.2f) and nearly as far to %s (%.2f): if there is a backdoor it may lead to the latter; another seed, or more clean samples, may tell", found, found.Led, next, next.Led))
 	}
 	counter.Class = found.Index

@@ -29,7 +29,7 @@ const ledByPatch = 0.5
 // far, and to no other class half so far.
 func (r *Result) ByPatch() bool {
 	c := r.SuspiciousClass
-	return c != nil && c.Led >= ledByPatch && r.LedNext().Led <= c.Led/2
+	return c != nil && c.Led >= ledByPatch && !r.LedElsewhere()
 }
 
 // LedNext is the class, other than the suspicious one, that few pixels lead to furthest.
@@ -40,6 +40,13 @@ func (r *Result) LedNext() (next Class) {
 		}
 	}
 	return next
+}
+
+// LedElsewhere tells whether few pixels lead to another class more than half as far as to
+// the suspicious one.
+func (r *Result) LedElsewhere() bool {
+	c := r.SuspiciousClass
+	return c != nil && c.Led > 0 && r.LedNext().Led > c.Led/2
 }
 
 // Why says by what the suspicious class, which there is, was named, and what that proves.
@@ -56,7 +63,7 @@ func (r *Result) Why() string {
 	switch {
 	case r.ByPatch():
 		return text + ", as a backdoor's patch does."
-	case next.Led > c.Led/2:
+	case r.LedElsewhere():
 		return text + ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
 	}
 	return text + ". That is no proof of a backdoor: models without one are led so far."
