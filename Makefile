@@ -12,6 +12,8 @@ KILLS   ?= 20
 MUTATIONS ?= 1000
 FUZZTIME ?= 1m
 TESTFLAGS ?=
+# Begun first, so that no core waits for one of them in the end.
+LONGEST := ./pipeline ./pipeline/sweep ./pipeline/zoo
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 # Of everything, so that tests and scripts find compiled what the build compiled.
 export GOFLAGS := $(shell $(GO) env GOFLAGS 2>/dev/null) -trimpath
@@ -53,7 +55,7 @@ test: build ## every test
 	-@scripts/test-needs.sh
 	$(BUILD)/torchbridge_test
 	scripts/libtorch_test.sh
-	LD_LIBRARY_PATH=$(abspath $(BUILD)) $(GO) test -count=1 -timeout 15m $(TESTFLAGS) ./...
+	LD_LIBRARY_PATH=$(abspath $(BUILD)) $(GO) test -count=1 -timeout 15m $(TESTFLAGS) $(LONGEST) ./...
 
 race: build ## the Go tests under the race detector and cgo's strict pointer checks
 	GOEXPERIMENT=cgocheck2 $(GO) test -race -count=1 -timeout 30m ./torchbridge ./pipeline/runstore ./pipeline/dataset ./cmd/ulrl

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -17,12 +18,18 @@ func TestMethods(t *testing.T) {
 	f := newFixture(t)
 	f.attack()
 	models := map[string][]byte{}
-	for name, sets := range map[string][]string{
+	methods := map[string][]string{
 		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.rho=0", "relearn.stride=0", "relearn.back=0", "relearn.reinitialise=true"},
-		"ft":        {"defense.method=ft"}, "ft-sam": {"defense.method=ft-sam"}, "ulrl": nil,
-		"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, not taken back": {"relearn.back=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"}, "ulrl, no bent trigger": {"relearn.counter.bend=0"},
-		"ulrl, biases stay": {"relearn.counter.floor=0"},
-	} {
+		"ft-sam":    {"defense.method=ft-sam"}, "ulrl": nil,
+	}
+	if !testing.Short() { // what the others ask of libtorch these do
+		maps.Copy(methods, map[string][]string{
+			"ft":                {"defense.method=ft"},
+			"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, not taken back": {"relearn.back=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"}, "ulrl, no bent trigger": {"relearn.counter.bend=0"},
+			"ulrl, biases stay": {"relearn.counter.floor=0"},
+		})
+	}
+	for name, sets := range methods {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()
 			c := f.config(append(sets, "suspicious.rule=ratio", "relearn.epochs=2", "output="+f.path(out))...)
