@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
@@ -99,8 +98,8 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Sour
 	return err
 }
 
-// counter is what the config holds against the backdoor, for the class that the
-// head of the unlearned copy or a few pixels name; nil where it holds nothing.
+// counter is what the config holds against the backdoor, for the class that a trigger's
+// way to it or the head of the unlearned copy names; nil where it holds nothing.
 func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Counter, error) {
 	if r.head == nil {
 		return nil, nil
@@ -114,48 +113,65 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,
 	}
 	classes := defense.Suspects(head[0], counter.Suspects)
-	leads, err := r.ledTo(ctx, *counter, classes)
+	few, all, err := r.ledTo(ctx, *counter, classes)
 	if err != nil {
 		return nil, err
 	}
 	for i, class := range classes {
 		c := runstore.Class{Index: class, Name: r.clean.Classes[class]}
-		if leads != nil {
-			c.Led = leads[i].Share
+		if few != nil {
+			c.Led = few[i].Share
+		}
+		if all != nil {
+			c.LedByAll = all[i].Share
 		}
 		r.result.Suspects = append(r.result.Suspects, c)
 	}
-	place, led := defense.Suspicious(leads)
+	place, byFew := defense.StandsOut(few)
+	byAll := false
+	if !byFew {
+		place, byAll = defense.StandsOut(all)
+	}
 	found := r.result.Suspects[place]
-	if !led {
+	if byFew {
+		counter.Found = few[place].Trigger
+	} else {
 		found.Led = 0
 	}
-	r.result.SuspiciousClass = &found
-	r.env.Log.Infof("suspicious class: %s", found)
-	if r.result.LedElsewhere() {
-		next := r.result.LedNext()
-		r.warn(fmt.Sprintf("few pixels lead to class %s (mean share %.2f) and nearly as far to %s (%.2f): if there is a backdoor it may lead to the latter; another seed, or more clean samples, may tell", found, found.Led, next, next.Led))
+	if !byAll {
+		found.LedByAll = 0
 	}
 	counter.Class = found.Index
-	if led {
-		counter.Found = leads[place].Trigger
-	}
+	r.result.SuspiciousClass = &found
+	r.env.Log.Infof("suspicious class: %s", found)
+	r.warnOfLeads()
 	return counter, nil
 }
 
-// ledTo is how far a few pixels lead to each of these classes; nil where it is not
-// looked for.
-func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (leads []defense.Lead, err error) {
+// ledTo is how far a few pixels lead to each of these classes, and where none of them
+// stands out, how far a change of all pixels does; nil where that is not looked for.
+func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (few, all []defense.Lead, err error) {
 	if len(classes) == 1 || c.Pixels == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
+	err = r.timed("suspect", func() (err error) {
+		if few, err = r.search(ctx, c, defense.FewPixels, classes); err != nil {
+			return err
+		}
+		if _, out := defense.StandsOut(few); !out {
+			all, err = r.search(ctx, c, defense.AllPixels, classes)
+		}
+		return err
+	})
+	return few, all, err
+}
+
+func (r *run) search(ctx context.Context, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {
 	src := r.loader(r.c.Relearn.BatchSize, false)
 	batch := min(r.c.Relearn.BatchSize, src.Images())
-	err = r.timed("suspect", func() error {
-		return r.env.phase("suspect", defense.SuspectBatches(len(classes), batch), func() (err error) {
-			leads, err = defense.LedTo(ctx, r.dev, r.original, c, classes, src, batch, func() { r.env.Progress.Step("") })
-			return err
-		})
+	err = r.env.phase("suspect", defense.SuspectBatches(len(classes), batch), func() (err error) {
+		leads, err = defense.LedTo(ctx, r.dev, r.original, c, way, classes, src, batch, func() { r.env.Progress.Step("") })
+		return err
 	})
 	return leads, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/metrics"
+	"ulrl/pipeline/runstore"
 )
 
 // warn tells people of what the result says too.
@@ -66,6 +67,18 @@ func (r *run) warnOfGain() {
 func (r *run) warnOfUnlearning(accuracy float64) {
 	if stop := r.c.Unlearn.StopAccuracy; accuracy > max(stop, fits) {
 		r.warn(fmt.Sprintf("unlearning ended with %.1f %% of the clean samples known yet, where %.0f %% were wanted, so that the neurons and the class that it points to are uncertain: more clean samples, unlearn.epochs or a higher unlearn.lr bring it down", 100*accuracy, 100*stop))
+	}
+}
+
+// warnOfLeads tells where the suspicious class is uncertain: few pixels lead nearly as far to
+// another, or so far to another that did not stand out.
+func (r *run) warnOfLeads() {
+	c, next := r.result.SuspiciousClass, r.result.LedNext()
+	switch {
+	case r.result.LedElsewhere():
+		r.warn(fmt.Sprintf("few pixels lead to class %s (mean share %.2f) and nearly as far to %s (%.2f): if there is a backdoor it may lead to the latter; another seed, or more clean samples, may tell", c, c.Led, next, next.Led))
+	case c.Led == 0 && c.LedByAll == 0 && next.Led >= runstore.LedByPatch:
+		r.warn(fmt.Sprintf("few pixels lead to class %s (mean share %.2f), but to others nearly as far, so that the head named the suspicious class, %s: if there is a backdoor it may lead to the former; another seed, or more clean samples, may tell", next, next.Led, c))
 	}
 }
 

@@ -54,7 +54,7 @@ func TestLedTo(t *testing.T) {
 		{[]int{2, 1}, 192, searched + 2},
 	} {
 		batches := 0
-		leads, err := LedTo(t.Context(), dev, m, counter, c.classes, dark{}, c.batch, func() { batches++ })
+		leads, err := LedTo(t.Context(), dev, m, counter, FewPixels, c.classes, dark{}, c.batch, func() { batches++ })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,17 +81,46 @@ func TestLedTo(t *testing.T) {
 	})
 }
 
-func TestSuspicious(t *testing.T) {
+// What a small change of every pixel leads to, few pixels need not.
+func TestLedToByAllPixels(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var m *torch.Module
+	testenv.Do(t, dev, func(*torch.Scope) (err error) {
+		m, err = computing(keep, `
+    pale = x.clamp(max=0.1).mean([1, 2, 3]) * 200.0 - 8.0
+    return torch.stack([torch.zeros_like(pale) + 3.0, pale * self.w, torch.zeros_like(pale) - 9.0], 1)
+`)
+		return
+	})
+	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
+	for way, want := range map[Way]bool{FewPixels: false, AllPixels: true} {
+		leads, err := LedTo(t.Context(), dev, m, counter, way, []int{2, 1}, dark{}, 32, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if place, out := StandsOut(leads); out != want || out && place != 1 {
+			t.Errorf("way %d: %v stand out: %v, want %v", way, leads, out, want)
+		}
+	}
+}
+
+func TestStandsOut(t *testing.T) {
 	for _, c := range []struct {
 		shares []float64
 		place  int
 		led    bool
-	}{{[]float64{0.2}, 0, false}, {[]float64{0.1, 0.3}, 0, false}, {[]float64{0.1, 0.4, 0.4}, 1, true}, {[]float64{0.5, 0.6}, 1, true}} {
+	}{
+		{nil, 0, false}, {[]float64{0.2}, 0, false}, {[]float64{0.4}, 0, true}, {[]float64{0.1, 0.3}, 0, false}, {[]float64{0.06, 0.4}, 1, true},
+		{[]float64{0.1, 0.4, 0.4}, 0, false}, {[]float64{0.15, 0.37, 0.21}, 0, false}, {[]float64{0.65, 0.86}, 0, false}, // of small plain networks
+		{[]float64{0.94, 0.99}, 1, true}, {[]float64{1, 0.9}, 0, true}, {[]float64{0.5, 1, 1}, 0, false},
+	} {
 		leads := make([]Lead, len(c.shares))
 		for i, share := range c.shares {
 			leads[i].Share = share
 		}
-		if place, led := Suspicious(leads); place != c.place || led != c.led {
+		if place, led := StandsOut(leads); place != c.place || led != c.led {
 			t.Errorf("%v: %d, %v, want %d, %v", c.shares, place, led, c.place, c.led)
 		}
 	}

@@ -120,6 +120,8 @@ func TestJudge(t *testing.T) {
 		},
 		"a class by the head": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3}}, Neutral,
 			"Nothing suspicious found", "Its part of the head changed most under unlearning. That is no sign of a backdoor"},
+		"a class by all pixels": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, LedByAll: 0.986}, Suspects: []runstore.Class{{Index: 1, Led: 0.4}}}, Neutral,
+			"Nothing suspicious found", "A small change of all pixels, the same in every image, leads other classes' images there (mean share 0.99), and to no other class nearly as far."},
 		"a class by little": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Led: 0.4}}, Neutral,
 			"Nothing suspicious found", "(mean share 0.40). That is no proof of a backdoor: models without one are led so far."},
 		"a class hardly before another": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Led: 0.86}, Suspects: []runstore.Class{{Index: 3, Led: 0.86}, {Index: 1, Name: "cat", Led: 0.65}}}, Neutral,

@@ -22,14 +22,14 @@ func (r *Result) SuspiciousACC() (before, after *float64) {
 	return before, after
 }
 
-// ledByPatch is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
-const ledByPatch = 0.5
+// LedByPatch is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
+const LedByPatch = 0.5
 
 // ByPatch tells whether few pixels lead to the suspicious class as a backdoor's patch does:
 // far, and to no other class half so far.
 func (r *Result) ByPatch() bool {
 	c := r.SuspiciousClass
-	return c != nil && c.Led >= ledByPatch && !r.LedElsewhere()
+	return c != nil && c.Led >= LedByPatch && !r.LedElsewhere()
 }
 
 // LedNext is the class, other than the suspicious one, that few pixels lead to furthest.
@@ -52,6 +52,9 @@ func (r *Result) LedElsewhere() bool {
 // Why says by what the suspicious class, which there is, was named, and what that proves.
 func (r *Result) Why() string {
 	c, next := r.SuspiciousClass, r.LedNext()
+	if c.LedByAll > 0 {
+		return fmt.Sprintf("A small change of all pixels, the same in every image, leads other classes' images there (mean share %.2f), and to no other class nearly as far. That is no proof of a backdoor: it may be how this class looks.", c.LedByAll)
+	}
 	if c.Led == 0 {
 		return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does."
 	}

@@ -74,9 +74,12 @@ type Class struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
 	// Led is its mean share in the outputs for other classes' images with few pixels
-	// changed; 0 where that was not looked for, and of a SuspiciousClass where it is
-	// not far, so that the head's scores named it.
+	// changed; 0 where that was not looked for, and of a SuspiciousClass where it did
+	// not stand out.
 	Led float64 `json:"led,omitempty"`
+	// LedByAll is the same with all pixels changed a little, alike in every image. A
+	// SuspiciousClass with neither was named by the head's scores.
+	LedByAll float64 `json:"led_by_all,omitempty"`
 }
 
 // String is "3 (cat)", or "3" where the name says no more.

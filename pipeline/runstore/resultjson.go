@@ -21,9 +21,9 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainResult(r))
 }
 
-// MarshalJSON writes a share that is not finite as none.
+// MarshalJSON writes shares that are not finite as none.
 func (c Class) MarshalJSON() ([]byte, error) {
-	c.Led = finite(c.Led)
+	c.Led, c.LedByAll = finite(c.Led), finite(c.LedByAll)
 	return json.Marshal(plainClass(c))
 }
 
