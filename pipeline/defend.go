@@ -113,33 +113,18 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,
 	}
 	classes := defense.Suspects(head[0], counter.Suspects)
-	few, all, err := r.ledTo(ctx, *counter, classes)
-	if err != nil {
-		return nil, err
+	for _, class := range classes {
+		r.result.Suspects = append(r.result.Suspects, runstore.Class{Index: class, Name: r.clean.Classes[class]})
 	}
-	for i, class := range classes {
-		c := runstore.Class{Index: class, Name: r.clean.Classes[class]}
-		if few != nil {
-			c.Led = few[i].Share
+	found := r.result.Suspects[0]
+	if len(classes) > 1 && counter.Pixels > 0 {
+		err = r.timed("suspect", func() (err error) {
+			found, counter.Found, err = r.ledTo(ctx, *counter, classes)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		if all != nil {
-			c.LedByAll = all[i].Share
-		}
-		r.result.Suspects = append(r.result.Suspects, c)
-	}
-	place, byFew := defense.StandsOut(few)
-	byAll := false
-	if !byFew {
-		place, byAll = defense.StandsOut(all)
-	}
-	found := r.result.Suspects[place]
-	if byFew {
-		counter.Found = few[place].Trigger
-	} else {
-		found.Led = 0
-	}
-	if !byAll {
-		found.LedByAll = 0
 	}
 	counter.Class = found.Index
 	r.result.SuspiciousClass = &found
@@ -148,22 +133,33 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	return counter, nil
 }
 
-// ledTo is how far a few pixels lead to each of these classes, and where none of them
-// stands out, how far a change of all pixels does; nil where that is not looked for.
-func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (few, all []defense.Lead, err error) {
-	if len(classes) == 1 || c.Pixels == 0 {
-		return nil, nil, nil
+// ledTo is the one of the result's suspects, which are these classes, that few pixels lead
+// to, or else a change of all pixels, where that stands out, and otherwise the first; and
+// the trigger of few pixels, where it was that. It notes how far each is led to.
+func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (found runstore.Class, few []float32, err error) {
+	suspects := r.result.Suspects
+	found = suspects[0]
+	leads, err := r.search(ctx, c, defense.FewPixels, classes)
+	if err != nil {
+		return found, nil, err
 	}
-	err = r.timed("suspect", func() (err error) {
-		if few, err = r.search(ctx, c, defense.FewPixels, classes); err != nil {
-			return err
-		}
-		if _, out := defense.StandsOut(few); !out {
-			all, err = r.search(ctx, c, defense.AllPixels, classes)
-		}
-		return err
-	})
-	return few, all, err
+	for i, lead := range leads {
+		suspects[i].Led = lead.Share
+	}
+	if place, out := defense.StandsOut(leads); out {
+		return suspects[place], leads[place].Trigger, nil
+	}
+	if leads, err = r.search(ctx, c, defense.AllPixels, classes); err != nil {
+		return found, nil, err
+	}
+	for i, lead := range leads {
+		suspects[i].LedByAll = lead.Share
+	}
+	if place, out := defense.StandsOut(leads); out {
+		found = suspects[place]
+		found.Led = 0
+	}
+	return found, nil, nil
 }
 
 func (r *run) search(ctx context.Context, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {

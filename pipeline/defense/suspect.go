@@ -26,12 +26,12 @@ func Suspects(head Scores, most int) []int {
 // networks few pixels raised classes without a backdoor to 0.25 at most, in small plain ones
 // to 0.94, but there others as well (docs/results/removal-search.md).
 const (
-	far   = 0.3
-	times = 5
+	far       = 0.3
+	timesNext = 5
 )
 
 const (
-	// searched is on how many batches the classes' sparse triggers are looked for.
+	// searched is on how many batches the classes' triggers are looked for.
 	searched = 10
 	// ownImages is how many images of each of these batches a class has to itself at least,
 	// where a batch has as many.
@@ -120,7 +120,7 @@ func StandsOut(leads []Lead) (place int, out bool) {
 		}
 	}
 	for i, lead := range leads {
-		if i != place && odds(leads[place].Share) < times*odds(lead.Share) {
+		if i != place && odds(leads[place].Share) < timesNext*odds(lead.Share) {
 			return 0, false
 		}
 	}
