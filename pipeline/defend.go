@@ -93,13 +93,14 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Sour
 		r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
 	}
 	if floor := remedy.Counter.Floor; floor > 0 && r.head.Bias != "" {
-		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, remedy.Counter.Class, floor, plain)
+		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, remedy.Counter.Classes, floor, plain)
 	}
 	return err
 }
 
 // counter is what the config holds against the backdoor, for the class that a trigger's
-// way to it or the head of the unlearned copy names; nil where it holds nothing.
+// way to it or the head of the unlearned copy names, or for several where they do not agree;
+// nil where it holds nothing.
 func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Counter, error) {
 	if r.head == nil {
 		return nil, nil
@@ -116,50 +117,74 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	for _, class := range classes {
 		r.result.Suspects = append(r.result.Suspects, runstore.Class{Index: class, Name: r.clean.Classes[class]})
 	}
-	found := r.result.Suspects[0]
+	held := []found{{r.result.Suspects[0], nil}}
 	if len(classes) > 1 && counter.Pixels > 0 {
 		err = r.timed("suspect", func() (err error) {
-			found, counter.Found, err = r.ledTo(ctx, *counter, classes)
+			held, err = r.ledTo(ctx, *counter, classes)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	counter.Class = found.Index
-	r.result.SuspiciousClass = &found
-	r.env.Log.Infof("suspicious class: %s", found)
+	for i, h := range held {
+		counter.Classes = append(counter.Classes, defense.Suspect{Class: h.class.Index, Found: h.few})
+		if i == 0 {
+			r.result.SuspiciousClass = &h.class
+		} else {
+			r.result.AlsoSuspicious = append(r.result.AlsoSuspicious, h.class)
+		}
+		r.env.Log.Infof("suspicious class: %s", h.class)
+	}
 	r.warnOfLeads()
 	return counter, nil
 }
 
+// found is a class that triggers are to be held against, with what told of it, and the
+// trigger of few pixels, where it was that.
+type found struct {
+	class runstore.Class
+	few   []float32
+}
+
 // ledTo is the one of the result's suspects, which are these classes, that few pixels lead
-// to, or else a change of all pixels, where that stands out, and otherwise the first; and
-// the trigger of few pixels, where it was that. It notes how far each is led to.
-func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) (found runstore.Class, few []float32, err error) {
+// to, or else a change of all pixels, where that stands out, and otherwise those that it may
+// be. It notes how far each is led to.
+func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) ([]found, error) {
 	suspects := r.result.Suspects
-	found = suspects[0]
-	leads, err := r.search(ctx, c, defense.FewPixels, classes)
+	few, err := r.search(ctx, c, defense.FewPixels, classes)
 	if err != nil {
-		return found, nil, err
+		return nil, err
 	}
-	for i, lead := range leads {
+	for i, lead := range few {
 		suspects[i].Led = lead.Share
 	}
-	if place, out := defense.StandsOut(leads); out {
-		return suspects[place], leads[place].Trigger, nil
+	if place, out := defense.StandsOut(few); out {
+		return []found{{suspects[place], few[place].Trigger}}, nil
 	}
-	if leads, err = r.search(ctx, c, defense.AllPixels, classes); err != nil {
-		return found, nil, err
+	all, err := r.search(ctx, c, defense.AllPixels, classes)
+	if err != nil {
+		return nil, err
 	}
-	for i, lead := range leads {
+	for i, lead := range all {
 		suspects[i].LedByAll = lead.Share
 	}
-	if place, out := defense.StandsOut(leads); out {
-		found = suspects[place]
-		found.Led = 0
+	if place, out := defense.StandsOut(all); out {
+		class := suspects[place]
+		class.Led = 0
+		return []found{{class, nil}}, nil
 	}
-	return found, nil, nil
+	var held []found
+	for i, place := range defense.MayBe(few, all) {
+		h := found{class: suspects[place]}
+		if i == 0 { // by the head's scores
+			h.class.Led, h.class.LedByAll = 0, 0
+		} else {
+			h.few = few[place].Trigger
+		}
+		held = append(held, h)
+	}
+	return held, nil
 }
 
 func (r *run) search(ctx context.Context, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {

@@ -6,7 +6,6 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/metrics"
-	"ulrl/pipeline/runstore"
 )
 
 // warn tells people of what the result says too.
@@ -71,14 +70,18 @@ func (r *run) warnOfUnlearning(accuracy float64) {
 }
 
 // warnOfLeads tells where the suspicious class is uncertain: few pixels lead nearly as far to
-// another, or so far to another that did not stand out.
+// another, or triggers are held against several.
 func (r *run) warnOfLeads() {
 	c, next := r.result.SuspiciousClass, r.result.LedNext()
 	switch {
 	case r.result.LedElsewhere():
 		r.warn(fmt.Sprintf("few pixels lead to class %s (mean share %.2f) and nearly as far to %s (%.2f): if there is a backdoor it may lead to the latter; another seed, or more clean samples, may tell", c, c.Led, next, next.Led))
-	case c.Led == 0 && c.LedByAll == 0 && next.Led >= runstore.LedByPatch:
-		r.warn(fmt.Sprintf("few pixels lead to class %s (mean share %.2f), but to others nearly as far, so that the head named the suspicious class, %s: if there is a backdoor it may lead to the former; another seed, or more clean samples, may tell", next, next.Led, c))
+	case len(r.result.AlsoSuspicious) > 0:
+		names := []string{c.String()}
+		for _, also := range r.result.AlsoSuspicious {
+			names = append(names, also.String())
+		}
+		r.warn(fmt.Sprintf("to which class a backdoor leads, if there is one, is uncertain: triggers are held against %s, which costs accuracy and removes less; more clean samples may tell", strings.Join(names, ", ")))
 	}
 }
 

@@ -105,15 +105,16 @@ func TestWarnsOfAnUncertainClass(t *testing.T) {
 	for _, c := range []struct {
 		suspicious runstore.Class
 		suspects   []runstore.Class
+		also       []runstore.Class
 		want       string // "": no warning
 	}{
-		{runstore.Class{Index: 3, Led: 0.99}, []runstore.Class{{Index: 3, Led: 0.99}, {Index: 8, Led: 0.94}}, "few pixels lead to class 3 (mean share 0.99) and nearly as far to 8 (0.94)"},
-		{runstore.Class{Index: 3, Led: 0.99}, []runstore.Class{{Index: 3, Led: 0.99}, {Index: 8, Led: 0.2}}, ""},
-		{runstore.Class{Index: 7}, []runstore.Class{{Index: 8, Led: 0.86}, {Index: 7, Led: 0.65}}, "few pixels lead to class 8 (mean share 0.86), but to others nearly as far, so that the head named the suspicious class, 7"},
-		{runstore.Class{Index: 3}, []runstore.Class{{Index: 8, Led: 0.37}, {Index: 3, Led: 0.15}}, ""},
-		{runstore.Class{Index: 3, LedByAll: 0.98}, []runstore.Class{{Index: 8, Led: 0.86}, {Index: 3, LedByAll: 0.98}}, ""},
+		{runstore.Class{Index: 3, Led: 0.99}, []runstore.Class{{Index: 3, Led: 0.99}, {Index: 8, Led: 0.94}}, nil, "few pixels lead to class 3 (mean share 0.99) and nearly as far to 8 (0.94)"},
+		{runstore.Class{Index: 3, Led: 0.99}, []runstore.Class{{Index: 3, Led: 0.99}, {Index: 8, Led: 0.2}}, nil, ""},
+		{runstore.Class{Index: 7}, []runstore.Class{{Index: 8, Led: 0.86}, {Index: 7, Led: 0.65}}, []runstore.Class{{Index: 8, Name: "bag", Led: 0.86}, {Index: 3, LedByAll: 0.5}}, "is uncertain: triggers are held against 7, 8 (bag), 3, which"},
+		{runstore.Class{Index: 3}, []runstore.Class{{Index: 8, Led: 0.37}, {Index: 3, Led: 0.15}}, nil, ""},
+		{runstore.Class{Index: 3, LedByAll: 0.98}, []runstore.Class{{Index: 8, Led: 0.86}, {Index: 3, LedByAll: 0.98}}, nil, ""},
 	} {
-		r := &run{env: Env{Log: log}, result: &runstore.Result{SuspiciousClass: &c.suspicious, Suspects: c.suspects}}
+		r := &run{env: Env{Log: log}, result: &runstore.Result{SuspiciousClass: &c.suspicious, Suspects: c.suspects, AlsoSuspicious: c.also}}
 		r.warnOfLeads()
 		if got := strings.Join(r.result.Warnings, "\n"); got == "" != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %q, want %q", c, got, c.want)

@@ -4,24 +4,25 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/train"
 	torch "ulrl/torchbridge"
 )
 
-// highest is by how much Balance raises the suspicious class's bias at most.
+// highest is by how much Balance raises a suspicious class's bias at most.
 const highest = 2.0
 
 // Balance fits the head's biases to the clean samples: each class's mean share in the
 // outputs for them becomes what their labels say, which is where cross-entropy over the
 // biases is lowest. Of what relearning with a Counter costs in accuracy much is classes
-// that the model no longer dares to name, the suspicious one (class) above all. That one
+// that the model no longer dares to name, the suspicious ones above all. Each of these
 // gets at least floor, from 0 to 1, of what the labels say, and is raised by 2 nats at
 // most. A normal prior of deviation 1 keeps biases of which the samples tell little where
-// they are. It reports by how much the class's was raised, in nats. The model is left in
+// they are. It reports by how much the first one's was raised, in nats. The model is left in
 // training mode.
-func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model.Layer, class int, floor float64, clean train.Source) (raised float64, err error) {
+func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model.Layer, suspicious []Suspect, floor float64, clean train.Source) (raised float64, err error) {
 	fail := func(err error) (float64, error) {
 		return 0, fmt.Errorf("fit the head's biases to the clean samples: %w", err)
 	}
@@ -33,7 +34,7 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	if err != nil {
 		return fail(err)
 	}
-	by, err := o.balance(ctx, class, floor)
+	by, err := o.balance(ctx, classes(suspicious), floor)
 	if err != nil {
 		return fail(err)
 	}
@@ -47,7 +48,15 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	if err != nil {
 		return fail(err)
 	}
-	return by[class], nil
+	return by[suspicious[0].Class], nil
+}
+
+func classes(suspicious []Suspect) []int {
+	out := make([]int, len(suspicious))
+	for i, s := range suspicious {
+		out[i] = s.Class
+	}
+	return out
 }
 
 // outputs are a model's logits for N samples, N×K, and their labels.
@@ -61,7 +70,7 @@ func (o outputs) classes() int { return len(o.logits) / len(o.labels) }
 // balance is by how much each class's logit has to be raised, as Balance says. It goes
 // down a convex function, K steps side by side, each by its own curvature: with many
 // classes and samples that takes a while, so it ends with its context.
-func (o outputs) balance(ctx context.Context, class int, floor float64) ([]float64, error) {
+func (o outputs) balance(ctx context.Context, suspicious []int, floor float64) ([]float64, error) {
 	const (
 		steps    = 500
 		damping  = 0.7 // all at once would swing
@@ -70,7 +79,7 @@ func (o outputs) balance(ctx context.Context, class int, floor float64) ([]float
 	)
 	by := make([]float64, o.classes())
 	shares, curvatures := o.shares(by)
-	wanted := o.wanted(shares[class], class, floor)
+	wanted := o.wanted(shares, suspicious, floor)
 	prior := 1 / float64(len(o.labels))
 	for range steps {
 		if err := ctx.Err(); err != nil {
@@ -81,7 +90,7 @@ func (o outputs) balance(ctx context.Context, class int, floor float64) ([]float
 			step := damping * (wanted[k] - shares[k] - prior*by[k]) / (curvatures[k] + prior)
 			at := by[k]
 			by[k] += max(-furthest, min(furthest, step))
-			if k == class {
+			if slices.Contains(suspicious, k) {
 				by[k] = min(by[k], highest)
 			}
 			most = max(most, math.Abs(by[k]-at))
@@ -94,21 +103,24 @@ func (o outputs) balance(ctx context.Context, class int, floor float64) ([]float
 	return by, nil
 }
 
-// wanted are the classes' shares by the labels. The suspicious one's own share is left
+// wanted are the classes' shares by the labels. A suspicious one's own share is left
 // it where that is between floor of this and all of it.
-func (o outputs) wanted(share float64, class int, floor float64) []float64 {
+func (o outputs) wanted(shares []float64, suspicious []int, floor float64) []float64 {
 	wanted := make([]float64, o.classes())
 	for _, label := range o.labels {
 		wanted[label] += 1 / float64(len(o.labels))
 	}
-	all := wanted[class]
-	its := min(max(share, floor*all), all)
+	all, theirs := 0.0, 0.0
+	for _, k := range suspicious {
+		all += wanted[k]
+		wanted[k] = min(max(shares[k], floor*wanted[k]), wanted[k])
+		theirs += wanted[k]
+	}
 	for k := range wanted {
-		if k != class && all < 1 {
-			wanted[k] *= (1 - its) / (1 - all)
+		if !slices.Contains(suspicious, k) && all < 1 {
+			wanted[k] *= (1 - theirs) / (1 - all)
 		}
 	}
-	wanted[class] = its
 	return wanted
 }
 

@@ -33,20 +33,20 @@ func TestBalanceOfLogits(t *testing.T) {
 	} {
 		const class = 1
 		o := guesses(c.labels, c.classes, class, c.lost)
-		by, err := o.balance(t.Context(), class, c.floor)
+		by, err := o.balance(t.Context(), []int{class}, c.floor)
 		if err != nil {
 			t.Fatal(err)
 		}
 		before, _ := o.shares(make([]float64, c.classes))
 		after, _ := o.shares(by)
-		wanted := o.wanted(before[class], class, c.floor)
+		wanted := o.wanted(before, []int{class}, c.floor)
 		for k, b := range by {
 			bound := k == class && b == highest
 			if slope := wanted[k] - after[k] - b/float64(len(o.labels)); math.Abs(slope) > 1e-6 && !(bound && slope > 0) {
 				t.Errorf("%s: class %d raised by %v has a share of %v, wanted %v", name, k, b, after[k], wanted[k])
 			}
 		}
-		if all := o.wanted(0, class, 1)[class]; after[class] < 0.97*c.least*all {
+		if all := o.wanted(make([]float64, c.classes), []int{class}, 1)[class]; after[class] < 0.97*c.least*all {
 			t.Errorf("%s: the class is left %v of %v", name, after[class], all)
 		}
 	}
@@ -56,7 +56,7 @@ func TestBalanceOfLogits(t *testing.T) {
 func TestBalanceEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if by, err := guesses(drawn(50, 2), 2, 1, 1).balance(ctx, 1, 1); !errors.Is(err, context.Canceled) {
+	if by, err := guesses(drawn(50, 2), 2, 1, 1).balance(ctx, []int{1}, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, %v", by, err)
 	}
 }
@@ -97,11 +97,16 @@ func TestWantedShares(t *testing.T) {
 	for _, c := range []struct{ share, floor, its float64 }{
 		{0.1, 0.5, 0.25}, {0.3, 0.5, 0.3}, {0.6, 0.5, 0.5}, {0.1, 1, 0.5},
 	} {
-		got := o.wanted(c.share, 0, c.floor)
+		got := o.wanted([]float64{c.share, 0, 0}, []int{0}, c.floor)
 		for k, want := range []float64{c.its, (1 - c.its) * 0.6, (1 - c.its) * 0.4} {
 			if math.Abs(got[k]-want) > 1e-12 {
 				t.Errorf("share %v, floor %v: class %d is to have %v, want %v", c.share, c.floor, k, got[k], want)
 			}
+		}
+	}
+	for k, got := range o.wanted([]float64{0.1, 0, 0.3}, []int{0, 2}, 0.5) {
+		if want := []float64{0.25, 0.55, 0.2}[k]; math.Abs(got-want) > 1e-12 {
+			t.Errorf("of two suspicious classes: class %d is to have %v, want %v", k, got, want)
 		}
 	}
 }
@@ -121,11 +126,11 @@ func TestBalance(t *testing.T) {
 		return err
 	})
 	o := outputs{labels: []int64{0, 0, 0, 1}, logits: []float64{1, -2, 0, 1, -2, 0, 1, -2, 0, 1, 2, 0}} // uneven's
-	by, err := o.balance(t.Context(), 1, 1)
+	by, err := o.balance(t.Context(), []int{1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raised, err := Balance(t.Context(), dev, m, model.Layer{Weight: "weight", Bias: "bias"}, 1, 1, uneven{})
+	raised, err := Balance(t.Context(), dev, m, model.Layer{Weight: "weight", Bias: "bias"}, []Suspect{{Class: 1}}, 1, uneven{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,14 +9,19 @@ import (
 )
 
 // Counter is what relearning holds against a backdoor whose trigger is unknown:
-// triggers of its own for the suspicious class, found anew on the model as it
-// changes, whose images are not to be of that class.
+// triggers of its own for the suspicious classes, found anew on the model as it
+// changes, whose images are not to be of their class.
 type Counter struct {
 	config.Counter
-	Class     int       // the suspicious one
+	Classes   []Suspect // one where it is known which, else those that it may be, with equal parts of each batch
 	Mean, Std []float64 // of the images' normalisation, per channel
 	Seed      uint64
-	Found     []float32 // the sparse trigger that LedTo found for the class, C×H×W; nil: none
+}
+
+// Suspect is a class that triggers are held against.
+type Suspect struct {
+	Class int
+	Found []float32 // the sparse trigger that LedTo found for it, C×H×W; nil: none
 }
 
 // opponent is a Counter at work on one model.
@@ -104,12 +109,12 @@ func (o *opponent) pixels(s *torch.Scope, images *torch.Tensor) *torch.Tensor {
 	return images.Mul(o.std.In(s)).Add(o.mean.In(s))
 }
 
-// kinds are those of the triggers that there are to be.
-func (o *opponent) kinds() []kind {
+// kinds are those of the triggers that there are to be for each class, of which that was found.
+func (o *opponent) kinds(found []float32) []kind {
 	c := common{o.Counter.Counter}
 	kinds := []kind{dense{c}}
 	if o.Pixels > 0 {
-		kinds = append(kinds, sparse{c, o.Found})
+		kinds = append(kinds, sparse{c, found})
 	}
 	if o.SampleRadius > 0 {
 		kinds = append(kinds, own{c})
@@ -123,8 +128,10 @@ func (o *opponent) kinds() []kind {
 // restart makes the triggers, and now and then makes one anew.
 func (o *opponent) restart(s *torch.Scope, batch []int) {
 	if o.triggers == nil {
-		for _, k := range o.kinds() {
-			o.triggers = append(o.triggers, trigger{kind: k, class: o.Class})
+		for _, suspect := range o.Classes {
+			for _, k := range o.kinds(suspect.Found) {
+				o.triggers = append(o.triggers, trigger{kind: k, class: suspect.Class})
+			}
 		}
 	}
 	for i := range o.triggers {
@@ -169,12 +176,12 @@ func (o *opponent) normalised(s *torch.Scope, pixels *torch.Tensor) *torch.Tenso
 	return pixels.Sub(o.mean.In(s)).Div(o.std.In(s))
 }
 
-// triggered is how many of a batch's images get triggers: one of each kind at least,
+// triggered is how many of a batch's images get triggers: one of each class's kinds at least,
 // where there are as many, and so many that there are an even number in all. Of odd
 // batches libtorch 1.13's convolutions of few channels write beyond their memory, on
 // two threads.
 func (o *opponent) triggered(n int) int {
-	of := min(n, max(len(o.kinds()), int(math.Round(o.Share*float64(n)))))
+	of := min(n, max(len(o.kinds(nil))*len(o.Classes), int(math.Round(o.Share*float64(n)))))
 	return of + (n+of)%2 // there is one more: n and n are even
 }
 
@@ -248,10 +255,28 @@ func overOthers(values, labels *torch.Tensor, class int) *torch.Tensor {
 	return ofOthers(values, labels, class).Sum().Div(others.Sum().AddScalar(1e-6))
 }
 
-// loss is −log(1 − p) of the suspicious class's share p, over the images of
-// other classes: they may be anything but that.
+// loss is −log(1 − p) of a suspicious class's share p, over those images of
+// other classes that have its triggers: they may be anything but that. Of several
+// classes it is the mean.
 func (o *opponent) loss(logits, labels *torch.Tensor) *torch.Tensor {
-	return overOthers(logShare(logits, o.Class).Exp().Neg().AddScalar(1+1e-6).Log().Neg(), labels, o.Class)
+	var sum *torch.Tensor
+	n, kinds := labels.Len(), len(o.triggers)/len(o.Classes)
+	for i, suspect := range o.Classes {
+		from, _ := o.part(i*kinds, n)
+		last, count := o.part((i+1)*kinds-1, n)
+		of := last + count - from
+		one := anythingBut(logits.Narrow(0, from, of), labels.Narrow(0, from, of), suspect.Class)
+		if sum == nil {
+			sum = one
+		} else {
+			sum = sum.Add(one)
+		}
+	}
+	return sum.MulScalar(1 / float64(len(o.Classes)))
+}
+
+func anythingBut(logits, labels *torch.Tensor, class int) *torch.Tensor {
+	return overOthers(logShare(logits, class).Exp().Neg().AddScalar(1+1e-6).Log().Neg(), labels, class)
 }
 
 // asItIs is a copy of a model, in evaluation mode.

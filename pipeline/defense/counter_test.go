@@ -55,7 +55,7 @@ func TestOpponentFindsTheTrigger(t *testing.T) {
 		}
 		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.2, Pixels: 0.25, Steps: 8},
-			Class:   1, Mean: []float64{0.5}, Std: []float64{0.25}, Seed: 3,
+			Classes: []Suspect{{Class: 1}}, Mean: []float64{0.5}, Std: []float64{0.25}, Seed: 3,
 		}, m, keep)
 		if err != nil {
 			return err
@@ -107,7 +107,7 @@ func TestSampleTriggersAreEachImagesOwn(t *testing.T) {
 		}
 		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.01, Pixels: 0.25, SampleRadius: 0.2, Steps: 1, SampleSteps: 4},
-			Class:   1, Mean: []float64{0.5}, Std: []float64{0.5}, Seed: 3,
+			Classes: []Suspect{{Class: 1}}, Mean: []float64{0.5}, Std: []float64{0.5}, Seed: 3,
 		}, m, keep)
 		if err != nil {
 			return err
@@ -151,7 +151,7 @@ func TestBentTriggerMovesPixels(t *testing.T) {
 		}
 		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.001, Bend: 0.2, Steps: 8},
-			Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 3,
+			Classes: []Suspect{{Class: 1}}, Mean: []float64{0}, Std: []float64{1}, Seed: 3,
 		}, m, keep)
 		if err != nil {
 			return err
@@ -235,7 +235,7 @@ func lit(s *torch.Scope) (*torch.Module, error) {
 func scanning(m *torch.Module, keep *torch.Scope) (*opponent, error) {
 	return newOpponent(Counter{
 		Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
-		Class:   1, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+		Classes: []Suspect{{Class: 1}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 	}, m, keep)
 }
 
@@ -270,6 +270,50 @@ func TestScanFindsACorner(t *testing.T) {
 			if v < 0.9 {
 				t.Errorf("the corner of the trigger is %v", corner)
 				break
+			}
+		}
+		return nil
+	})
+}
+
+// Held against two classes, each's triggers find its own corner, also where something was
+// found for one alone, and only what leads to their own class is held against an image.
+func TestTriggersOfTwoClasses(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		m, err := computing(s, `
+    first = torch.relu(x[:, 0, 4:, 4:].sum([1, 2]) * 0.25 - 0.9) * 100.0
+    second = torch.relu(x[:, 0, :2, :2].sum([1, 2]) * 0.25 - 0.9) * 100.0
+    return torch.stack([torch.zeros_like(first) + 3.0, first * self.w, second], 1)
+`)
+		if err != nil {
+			return err
+		}
+		o, err := newOpponent(Counter{
+			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
+			Classes: []Suspect{{Class: 1}, {Class: 2, Found: make([]float32, 36)}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+		}, m, keep)
+		if err != nil {
+			return err
+		}
+		const n = 64
+		black, labels := s.Full(0, torch.Float32, n, 1, 6, 6), s.Full(0, torch.Int64, n)
+		var images *torch.Tensor
+		for range 20 {
+			if images, err = o.images(s, black, labels); err != nil {
+				return err
+			}
+		}
+		taken := torch.Values[int64](m.Forward(images).ArgMaxDim(1))
+		for i, class := range []int64{0, 1, 0, 2} { // the dense ones change too little
+			from, count := o.part(i, n)
+			for _, got := range taken[from : from+count] {
+				if got != class {
+					t.Errorf("trigger %d's images are taken for %v", i, taken[from:from+count])
+					break
+				}
 			}
 		}
 		return nil
@@ -323,7 +367,7 @@ func TestSparseTriggerBeginsWithWhatWasFound(t *testing.T) {
 	testenv.Do(t, dev, func(s *torch.Scope) error {
 		found := []float32{0, 0.5, -1, 0}
 		o := opponent{keep: keep, rng: rand.New(rand.NewPCG(1, 1)), Counter: Counter{
-			Counter: config.Counter{Radius: 0.1, Pixels: 0.5, Share: 1}, Found: found}}
+			Counter: config.Counter{Radius: 0.1, Pixels: 0.5, Share: 1}, Classes: []Suspect{{Found: found}}}}
 		o.restart(s, []int{4, 1, 2, 2})
 		if got := torch.Values[float32](o.triggers[1].delta.In(s)); !reflect.DeepEqual(got, found) {
 			t.Errorf("it begins with %v", got)
@@ -350,13 +394,14 @@ func TestScanTriesWhatWasFoundAgain(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		o.Found = make([]float32, 36)
-		o.Found[0], o.Found[35] = 1, 1
+		found := make([]float32, 36)
+		found[0], found[35] = 1, 1
+		o.Classes[0].Found = found
 		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
 		o.restart(s, black.Shape())
 		o.replace(&o.triggers[1], s.Full(0, torch.Float32, 1, 6, 6))
 		o.scan(s, black, labels)
-		if got := torch.Values[float32](o.triggers[1].delta.In(s).Reshape(-1)); !reflect.DeepEqual(got, o.Found) {
+		if got := torch.Values[float32](o.triggers[1].delta.In(s).Reshape(-1)); !reflect.DeepEqual(got, found) {
 			t.Errorf("the trigger is %v", got)
 		}
 		return nil
@@ -364,13 +409,15 @@ func TestScanTriesWhatWasFoundAgain(t *testing.T) {
 }
 
 func TestTriggeredImages(t *testing.T) {
-	four := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}}}
-	all := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1}}}
-	dense := opponent{Counter: Counter{Counter: config.Counter{Share: 0.01}}}
+	one := []Suspect{{}}
+	four := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}, Classes: one}}
+	all := opponent{Counter: Counter{Counter: config.Counter{Share: 0.67, Pixels: 0.1, SampleRadius: 0.1}, Classes: one}}
+	dense := opponent{Counter: Counter{Counter: config.Counter{Share: 0.01}, Classes: one}}
+	three := opponent{Counter: Counter{Counter: all.Counter.Counter, Classes: make([]Suspect, 3)}}
 	for _, c := range []struct {
 		o           opponent
 		batch, want int
-	}{{four, 2, 2}, {four, 4, 4}, {four, 5, 5}, {four, 128, 86}, {all, 1, 1}, {all, 2, 2}, {all, 3, 3}, {all, 4, 4}, {all, 100, 68}, {all, 125, 85}, {all, 128, 86}, {dense, 128, 2}, {dense, 127, 1}, {dense, 1, 1}} {
+	}{{four, 2, 2}, {four, 4, 4}, {four, 5, 5}, {four, 128, 86}, {all, 1, 1}, {all, 2, 2}, {all, 3, 3}, {all, 4, 4}, {all, 100, 68}, {all, 125, 85}, {all, 128, 86}, {three, 128, 86}, {three, 12, 10}, {three, 8, 8}, {dense, 128, 2}, {dense, 127, 1}, {dense, 1, 1}} {
 		if got := c.o.triggered(c.batch); got != c.want {
 			t.Errorf("%d of %d images, want %d (share %v)", got, c.batch, c.want, c.o.Share)
 		}
@@ -381,7 +428,7 @@ func TestTriggeredImages(t *testing.T) {
 // where there are as many.
 func TestPartsOfABatch(t *testing.T) {
 	o := opponent{Counter: Counter{Counter: config.Counter{Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}}}
-	for _, kind := range o.kinds() {
+	for _, kind := range o.kinds(nil) {
 		o.triggers = append(o.triggers, trigger{kind: kind})
 	}
 	for n, want := range map[int][]int{4: {1, 1, 1, 1}, 5: {1, 1, 2, 1}, 100: {22, 22, 34, 22}} {
@@ -403,8 +450,8 @@ func TestLossOfABatchWithTriggers(t *testing.T) {
 	labels := []int64{0, 0, 1, 1, 0}
 	wanted := []float64{0.9, 0.2, 0.4, 0.7, 0.5} // of class 0
 	c := config.Counter{Weight: 0.3, Share: 0.5, Radius: 0.1, Pixels: 0.1, SampleRadius: 0.1, DenseLabels: 0.25, SparseLabels: 2}
-	l := lesson{o: config.Relearn{Distill: 0.6, Counter: c}, opponent: &opponent{Counter: Counter{Counter: c, Class: 1}}}
-	for _, kind := range l.opponent.kinds() {
+	l := lesson{o: config.Relearn{Distill: 0.6, Counter: c}, opponent: &opponent{Counter: Counter{Counter: c, Classes: []Suspect{{Class: 1}}}}}
+	for _, kind := range l.opponent.kinds(nil) {
 		l.opponent.triggers = append(l.opponent.triggers, trigger{kind: kind})
 	}
 
@@ -429,6 +476,30 @@ func TestLossOfABatchWithTriggers(t *testing.T) {
 		}
 		whole, _ := l.loss(s, torch.From(s, flat, 8, 2), torch.From(s, labels, 5), torch.From(s, shares, 5, 2))
 		if got := whole.Item(); math.Abs(got-want) > 1e-5 {
+			t.Errorf("loss %v, want %v", got, want)
+		}
+		return nil
+	})
+}
+
+// Of two classes each has half of the images with triggers, and no say in the other's.
+func TestLossOfTwoClasses(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	logits := [][2]float64{{1, 0}, {0, 2}, {0, 0}, {3, 0}}
+	o := opponent{Counter: Counter{Classes: []Suspect{{Class: 1}, {Class: 0}}}}
+	for _, suspect := range o.Classes {
+		for _, kind := range o.kinds(nil) {
+			o.triggers = append(o.triggers, trigger{kind: kind, class: suspect.Class})
+		}
+	}
+	but := func(image, class int) float64 { return -math.Log(1 - math.Exp(logShareOf(logits[image], class))) }
+	want := ((but(0, 1)+but(1, 1))/2 + but(2, 0)) / 2 // the last is of class 0
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		var flat []float64
+		for _, v := range logits {
+			flat = append(flat, v[:]...)
+		}
+		if got := o.loss(torch.From(s, flat, 4, 2), torch.From(s, []int64{0, 0, 1, 0}, 4)).Item(); math.Abs(got-want) > 1e-5 {
 			t.Errorf("loss %v, want %v", got, want)
 		}
 		return nil

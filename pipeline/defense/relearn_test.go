@@ -137,7 +137,7 @@ func TestRelearningTellsOfABatchThatIsTooLarge(t *testing.T) {
 	for _, c := range []struct {
 		against *Counter
 		fails   bool
-	}{{nil, false}, {&Counter{Counter: counter, Class: 1, Mean: []float64{0}, Std: []float64{1}}, true}} {
+	}{{nil, false}, {&Counter{Counter: counter, Classes: []Suspect{{Class: 1}}, Mean: []float64{0}, Std: []float64{1}}, true}} {
 		if _, err := Relearn(t.Context(), dev, Remedy{Model: m, Counter: c.against}, lights{}, o, silent{}); (err != nil) != c.fails {
 			t.Errorf("with triggers %v: %v", c.against != nil, err)
 		}

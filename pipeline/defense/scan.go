@@ -31,7 +31,7 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 			few = append(few, &o.triggers[i])
 		}
 	}
-	each := o.candidates()
+	each := candidates(few)
 	if len(few) == 0 || n < 2*each || s.Err() != nil {
 		return
 	}
@@ -51,35 +51,46 @@ func (o *opponent) scan(s *torch.Scope, pixels, labels *torch.Tensor) {
 		together := max(1, n/(scanned*each))
 		for i := 0; i < len(few); i += together {
 			group := few[i:min(i+together, len(few))]
-			o.choose(s, pixels, plain, labels, group, patches, values[i*n:(i+len(group))*n])
+			o.choose(s, pixels, plain, labels, group, each, patches, values[i*n:(i+len(group))*n])
 		}
 	})
 }
 
-// candidates is how many changes are tried for each trigger.
-func (o *opponent) candidates() int {
-	if o.Found != nil {
+// candidates is how many changes are tried for each of these triggers.
+func candidates(few []*trigger) int {
+	if slices.ContainsFunc(few, func(t *trigger) bool { return t.found() != nil }) {
 		return finalists + 2
 	}
 	return finalists + 1
 }
 
+// found is what the class search found for a sparse trigger; nil: nothing.
+func (t *trigger) found() []float32 {
+	few, _ := t.kind.(sparse)
+	return few.found
+}
+
 // choose tries, for each of several triggers, the patches that led furthest and what was
-// found beside the trigger as it is, on equal parts of a batch, and takes the best one.
+// found, if that was, beside the trigger as it is, so many in all, on equal parts of a batch,
+// and takes the best one.
 // Led are the patches' own values for each trigger, one after the other.
-func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, group []*trigger, patches *torch.Tensor, led []float32) {
+func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, group []*trigger, each int, patches *torch.Tensor, led []float32) {
 	n, shape := labels.Len(), pixels.Shape()
 	var tried []*torch.Tensor
 	for i, t := range group {
-		for _, k := range furthest(led[i*n:(i+1)*n], finalists) {
+		more := each - 1
+		if t.found() != nil {
+			more--
+		}
+		for _, k := range furthest(led[i*n:(i+1)*n], more) {
 			tried = append(tried, patches.Narrow(0, k, 1))
 		}
-		if o.Found != nil {
-			tried = append(tried, torch.From(s, o.Found, 1, shape[1], shape[2], shape[3]))
+		if found := t.found(); found != nil {
+			tried = append(tried, torch.From(s, found, 1, shape[1], shape[2], shape[3]))
 		}
 		tried = append(tried, t.delta.In(s).Reshape(1, shape[1], shape[2], shape[3]))
 	}
-	means, each := o.means(s, pixels, plain, labels, group, tried), o.candidates()
+	means := o.means(s, pixels, plain, labels, group, tried)
 	for i, t := range group {
 		if s.Err() != nil {
 			return

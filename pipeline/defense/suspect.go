@@ -22,12 +22,21 @@ func Suspects(head Scores, most int) []int {
 }
 
 // A class stands out whose share in the outputs for other classes' images a trigger raises
-// above far, and whose odds to at least so many times those of any other class. In the zoo's
-// networks few pixels raised classes without a backdoor to 0.25 at most, in small plain ones
-// to 0.94, but there others as well (docs/results/removal-search.md).
+// above far, and whose odds to at least timesNext those of any other class. In the zoo's
+// networks few pixels raised classes without a backdoor to 0.25 at most and others to eleven
+// times the next's odds; in small plain ones, with few samples, the former to 0.97 and to
+// eight times (docs/results/removal-search.md).
 const (
 	far       = 0.3
-	timesNext = 5
+	timesNext = 10
+)
+
+// Where none stands out, a class may be it that leads with timesAhead the odds of any other,
+// or to which few pixels lead by half.
+const (
+	timesAhead = 2
+	half       = 0.5
+	mostHeld   = 4
 )
 
 const (
@@ -113,14 +122,45 @@ func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, w
 }
 
 // StandsOut is the place of the class that is led to furthest, where that stands out.
-func StandsOut(leads []Lead) (place int, out bool) {
+func StandsOut(leads []Lead) (place int, out bool) { return ahead(leads, timesNext) }
+
+// MayBe are the places of the classes, four at most, that may be the suspicious one where none
+// stands out, by how far few pixels and a change of all lead: the first, by the head's scores,
+// and those that speak for themselves, the furthest first.
+func MayBe(few, all []Lead) []int {
+	held := []int{0}
+	add := func(place int) {
+		if !slices.Contains(held, place) && len(held) < mostHeld {
+			held = append(held, place)
+		}
+	}
+	order := make([]int, len(few))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return descending(few[a].Share, few[b].Share) })
+	furthest, out := ahead(few, timesAhead)
+	for _, i := range order {
+		if few[i].Share >= half || out && i == furthest {
+			add(i)
+		}
+	}
+	if place, out := ahead(all, timesAhead); out {
+		add(place)
+	}
+	return held
+}
+
+// ahead is the place of the class that is led to furthest, where that is far and its odds
+// are so many times those of any other.
+func ahead(leads []Lead, times float64) (place int, out bool) {
 	for i, lead := range leads {
 		if lead.Share > leads[place].Share {
 			place = i
 		}
 	}
 	for i, lead := range leads {
-		if i != place && odds(leads[place].Share) < timesNext*odds(lead.Share) {
+		if i != place && odds(leads[place].Share) < times*odds(lead.Share) {
 			return 0, false
 		}
 	}

@@ -114,7 +114,7 @@ func TestStandsOut(t *testing.T) {
 	}{
 		{nil, 0, false}, {[]float64{0.2}, 0, false}, {[]float64{0.4}, 0, true}, {[]float64{0.1, 0.3}, 0, false}, {[]float64{0.06, 0.4}, 1, true},
 		{[]float64{0.1, 0.4, 0.4}, 0, false}, {[]float64{0.15, 0.37, 0.21}, 0, false}, {[]float64{0.65, 0.86}, 0, false}, // of small plain networks
-		{[]float64{0.94, 0.99}, 1, true}, {[]float64{1, 0.9}, 0, true}, {[]float64{0.5, 1, 1}, 0, false},
+		{[]float64{0.94, 0.99}, 0, false}, {[]float64{0.94, 0.995}, 1, true}, {[]float64{0.69, 0.21}, 0, false}, {[]float64{1, 0.9}, 0, true}, {[]float64{0.5, 1, 1}, 0, false},
 	} {
 		leads := make([]Lead, len(c.shares))
 		for i, share := range c.shares {
@@ -122,6 +122,35 @@ func TestStandsOut(t *testing.T) {
 		}
 		if place, led := StandsOut(leads); place != c.place || led != c.led {
 			t.Errorf("%v: %d, %v, want %d, %v", c.shares, place, led, c.place, c.led)
+		}
+	}
+}
+
+// Where nothing stands out: the first, and what speaks for others.
+func TestMayBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		few, all []float64
+		want     []int
+	}{
+		"nothing else":            {[]float64{0.1, 0.2, 0.25}, []float64{0.9, 0.93, 0.7}, []int{0}},
+		"few pixels, two by half": {[]float64{0.1, 0.67, 0.92}, []float64{0.5, 0.4, 0.4}, []int{0, 2, 1}},
+		"few pixels, one by less": {[]float64{0.1, 0.4, 0.2}, []float64{0.5, 0.4, 0.4}, []int{0, 1}},
+		"two by less":             {[]float64{0.1, 0.4, 0.35}, []float64{0.5, 0.4, 0.4}, []int{0}},
+		"all pixels":              {[]float64{0.1, 0.2, 0.2}, []float64{0.2, 0.3, 0.5}, []int{0, 2}},
+		"both ways, the same":     {[]float64{0.1, 0.6, 0.2}, []float64{0.2, 0.5, 0.3}, []int{0, 1}},
+		"the first itself":        {[]float64{0.6, 0.2, 0.2}, []float64{0.5, 0.3, 0.2}, []int{0}},
+		"four at most":            {[]float64{0.1, 0.6, 0.7, 0.8, 0.9, 0.1}, []float64{0.1, 0.1, 0.1, 0.1, 0.1, 0.9}, []int{0, 4, 3, 2}},
+		"no number is not far":    {[]float64{0.1, math.NaN(), 0.9}, []float64{0.2, 0.2, math.NaN()}, []int{0, 2}},
+	} {
+		leads := func(shares []float64) []Lead {
+			out := make([]Lead, len(shares))
+			for i, share := range shares {
+				out[i].Share = share
+			}
+			return out
+		}
+		if got := MayBe(leads(c.few), leads(c.all)); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -120,6 +120,8 @@ func TestJudge(t *testing.T) {
 		},
 		"a class by the head": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3}}, Neutral,
 			"Nothing suspicious found", "Its part of the head changed most under unlearning. That is no sign of a backdoor"},
+		"one of three classes": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3}, AlsoSuspicious: []runstore.Class{{Index: 8, Name: "bag", Led: 0.86, LedByAll: 0.1}, {Index: 2, LedByAll: 0.62}}}, Neutral,
+			"Nothing suspicious found", "some class's always does. If there is one it may lead to another class: 8 (bag), where few pixels lead (mean share 0.86); 2, where a small change of all pixels leads (mean share 0.62). So triggers were held against each of these."},
 		"a class by all pixels": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, LedByAll: 0.986}, Suspects: []runstore.Class{{Index: 1, Led: 0.4}}}, Neutral,
 			"Nothing suspicious found", "A small change of all pixels, the same in every image, leads other classes' images there (mean share 0.99), and to no other class nearly as far."},
 		"a class by little": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Led: 0.4}}, Neutral,

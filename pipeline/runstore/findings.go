@@ -2,6 +2,7 @@ package runstore
 
 import (
 	"fmt"
+	"strings"
 
 	"ulrl/pipeline/metrics"
 )
@@ -56,7 +57,7 @@ func (r *Result) Why() string {
 		return fmt.Sprintf("A small change of all pixels, the same in every image, leads other classes' images there (mean share %.2f), and to no other class nearly as far. That is no proof of a backdoor: it may be how this class looks.", c.LedByAll)
 	}
 	if c.Led == 0 {
-		return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does."
+		return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does." + r.orElse()
 	}
 	further := ""
 	if next.Led > 0 {
@@ -70,6 +71,22 @@ func (r *Result) Why() string {
 		return text + ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
 	}
 	return text + ". That is no proof of a backdoor: models without one are led so far."
+}
+
+// orElse names the classes that it may be as well; "" where there are none.
+func (r *Result) orElse() string {
+	var also []string
+	for _, c := range r.AlsoSuspicious {
+		way, share := "a small change of all pixels leads", c.LedByAll
+		if c.Led > share {
+			way, share = "few pixels lead", c.Led
+		}
+		also = append(also, fmt.Sprintf("%s, where %s (mean share %.2f)", c, way, share))
+	}
+	if also == nil {
+		return ""
+	}
+	return " If there is one it may lead to another class: " + strings.Join(also, "; ") + ". So triggers were held against each of these."
 }
 
 // notable is how much of its accuracy a class loses before it is worth a word.

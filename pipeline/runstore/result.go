@@ -37,7 +37,10 @@ type Result struct {
 	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
 	// or a few pixels have it; nil where it was not looked for.
 	SuspiciousClass *Class `json:"suspicious_class,omitempty"`
-	// Raised is by how much that class's bias was raised in the end, below 0 lowered (relearn.counter.floor).
+	// AlsoSuspicious are classes against which triggers were held as well, for it was not
+	// certain which is the one.
+	AlsoSuspicious []Class `json:"also_suspicious,omitempty"`
+	// Raised is by how much the suspicious class's bias was raised in the end, below 0 lowered (relearn.counter.floor).
 	Raised float64 `json:"raised,omitempty"`
 	// Suspects are the classes among which that was looked for, by the head's scores.
 	Suspects []Class `json:"suspects,omitempty"`
