@@ -11,6 +11,7 @@ import (
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/testenv"
 	"ulrl/pipeline/train"
+	"ulrl/pipeline/zoo"
 	torch "ulrl/torchbridge"
 )
 
@@ -162,6 +163,21 @@ func TestTrojanNNDrivesTheOtherNeuron(t *testing.T) {
 	l.Config.TrojanNN.Neurons = 2
 	if _, err := trojanTrigger(context.Background(), l); err == nil {
 		t.Error("more neurons than there are")
+	}
+}
+
+// Networks call their classifier layer by different names.
+func TestTrojanNNFindsTheHeadOfOtherNetworks(t *testing.T) {
+	l := bench(t, config.Attack{Name: "trojannn", Target: 0, LabelMode: "all2one", TrojanNN: config.TrojanNN{Neurons: 1}})
+	for name, width := range map[string]int{"preactresnet18": 4, "resnet18": 4, "vgg16": 4, "densenet121": 4, "mobilenet_v3_large": 8, "convnext_tiny": 4} {
+		var m *torch.Module
+		testenv.Do(t, l.Dev, func(*torch.Scope) (err error) {
+			m, err = zoo.New(l.Keep, zoo.Spec{Name: name, Width: width, Channels: 1, Classes: 2})
+			return
+		})
+		if neurons, err := l.strongest(t.Context(), m); err != nil || !slices.Equal(neurons, []int{1}) {
+			t.Errorf("%s: neurons %v, %v", name, neurons, err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/model"
 	torch "ulrl/torchbridge"
 )
 
@@ -63,11 +64,19 @@ def forward(self, x):
 func (l *Lab) strongest(ctx context.Context, m *torch.Module) ([]int, error) {
 	var sums []float32
 	err := l.Dev.Do(ctx, func(s *torch.Scope) error {
-		sums = torch.Values[float32](m.Parameter(s, "linear.weight").Abs().SumDim(1, false))
+		layers, err := model.Layers(s, m)
+		if err != nil {
+			return err
+		}
+		head, err := model.Match(layers, []string{"head"}, len(l.Set.Classes))
+		if err != nil {
+			return err
+		}
+		sums = torch.Values[float32](m.Parameter(s, head[0].Weight).Abs().SumDim(1, false))
 		return s.Err()
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the clean model's classifier layer: %w", err)
 	}
 	order := make([]int, 0, len(sums))
 	for k := range sums {
