@@ -13,7 +13,7 @@ MUTATIONS ?= 1000
 FUZZTIME ?= 1m
 TESTFLAGS ?=
 # Begun first, so that no core waits for one of them in the end.
-LONGEST := ./pipeline ./pipeline/sweep ./pipeline/zoo
+LONGEST := ./pipeline ./pipeline/sweep ./pipeline/defense ./pipeline/zoo ./pipeline/model
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 # Of everything, so that tests and scripts find compiled what the build compiled.
 export GOFLAGS := $(shell $(GO) env GOFLAGS 2>/dev/null) -trimpath
