@@ -117,54 +117,49 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	for _, class := range classes {
 		r.result.Suspects = append(r.result.Suspects, runstore.Class{Index: class, Name: r.clean.Classes[class]})
 	}
-	held := []found{{r.result.Suspects[0], nil}}
 	if len(classes) > 1 && counter.Pixels > 0 {
-		err = r.timed("suspect", func() (err error) {
-			held, err = r.ledTo(ctx, *counter, classes)
-			return err
-		})
+		err = r.timed("suspect", func() error { return r.ledTo(ctx, counter, classes) })
 		if err != nil {
 			return nil, err
 		}
-	}
-	for i, h := range held {
-		counter.Classes = append(counter.Classes, defense.Suspect{Class: h.class.Index, Found: h.few})
-		if i == 0 {
-			r.result.SuspiciousClass = &h.class
-		} else {
-			r.result.AlsoSuspicious = append(r.result.AlsoSuspicious, h.class)
-		}
-		r.env.Log.Infof("suspicious class: %s", h.class)
+	} else {
+		r.hold(counter, r.result.Suspects[0], nil)
 	}
 	r.warnOfLeads()
 	return counter, nil
 }
 
-// found is a class that triggers are to be held against, with what told of it, and the
-// trigger of few pixels, where it was that.
-type found struct {
-	class runstore.Class
-	few   []float32
+// hold has the counter hold triggers against a class too, beginning with the one of few
+// pixels that told of it, where one did.
+func (r *run) hold(c *defense.Counter, class runstore.Class, few []float32) {
+	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Found: few})
+	if r.result.SuspiciousClass == nil {
+		r.result.SuspiciousClass = &class
+	} else {
+		r.result.AlsoSuspicious = append(r.result.AlsoSuspicious, class)
+	}
+	r.env.Log.Infof("suspicious class: %s", class)
 }
 
-// ledTo is the one of the result's suspects, which are these classes, that few pixels lead
-// to, or else a change of all pixels, where that stands out, and otherwise those that it may
-// be. It notes how far each is led to.
-func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) ([]found, error) {
+// ledTo has triggers held against the one of the result's suspects, which are these classes,
+// that few pixels lead to, or else a change of all pixels, where that stands out, and
+// otherwise against those that it may be. It notes how far each is led to.
+func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) error {
 	suspects := r.result.Suspects
-	few, err := r.search(ctx, c, defense.FewPixels, classes)
+	few, err := r.search(ctx, *c, defense.FewPixels, classes)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, lead := range few {
 		suspects[i].Led = lead.Share
 	}
 	if place, out := defense.StandsOut(few); out {
-		return []found{{suspects[place], few[place].Trigger}}, nil
+		r.hold(c, suspects[place], few[place].Trigger)
+		return nil
 	}
-	all, err := r.search(ctx, c, defense.AllPixels, classes)
+	all, err := r.search(ctx, *c, defense.AllPixels, classes)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, lead := range all {
 		suspects[i].LedByAll = lead.Share
@@ -172,19 +167,17 @@ func (r *run) ledTo(ctx context.Context, c defense.Counter, classes []int) ([]fo
 	if place, out := defense.StandsOut(all); out {
 		class := suspects[place]
 		class.Led = 0
-		return []found{{class, nil}}, nil
+		r.hold(c, class, nil)
+		return nil
 	}
-	var held []found
-	for i, place := range defense.MayBe(few, all) {
-		h := found{class: suspects[place]}
-		if i == 0 { // by the head's scores
-			h.class.Led, h.class.LedByAll = 0, 0
+	for _, place := range defense.MayBe(few, all) {
+		if place == 0 { // by the head's scores
+			r.hold(c, runstore.Class{Index: suspects[0].Index, Name: suspects[0].Name}, nil)
 		} else {
-			h.few = few[place].Trigger
+			r.hold(c, suspects[place], few[place].Trigger)
 		}
-		held = append(held, h)
 	}
-	return held, nil
+	return nil
 }
 
 func (r *run) search(ctx context.Context, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {

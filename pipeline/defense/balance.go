@@ -34,7 +34,7 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	if err != nil {
 		return fail(err)
 	}
-	by, err := o.balance(ctx, classes(suspicious), floor)
+	by, err := o.balance(ctx, classesOf(suspicious), floor)
 	if err != nil {
 		return fail(err)
 	}
@@ -51,7 +51,7 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	return by[suspicious[0].Class], nil
 }
 
-func classes(suspicious []Suspect) []int {
+func classesOf(suspicious []Suspect) []int {
 	out := make([]int, len(suspicious))
 	for i, s := range suspicious {
 		out[i] = s.Class

@@ -277,7 +277,7 @@ func TestScanFindsACorner(t *testing.T) {
 }
 
 // Held against two classes, each's triggers find its own corner, also where something was
-// found for one alone, and only what leads to their own class is held against an image.
+// found for one alone.
 func TestTriggersOfTwoClasses(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()

@@ -82,7 +82,7 @@ func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, g
 		if t.found() != nil {
 			more--
 		}
-		for _, k := range furthest(led[i*n:(i+1)*n], more) {
+		for _, k := range highestOf(led[i*n:(i+1)*n], more) {
 			tried = append(tried, patches.Narrow(0, k, 1))
 		}
 		if found := t.found(); found != nil {
@@ -95,7 +95,7 @@ func (o *opponent) choose(s *torch.Scope, pixels, plain, labels *torch.Tensor, g
 		if s.Err() != nil {
 			return
 		}
-		best := furthest(means[i*each:(i+1)*each], 1)[0]
+		best := highestOf(means[i*each:(i+1)*each], 1)[0]
 		if best < each-1 { // the last is the trigger as it is
 			o.replace(t, tried[i*each+best].Reshape(shape[1:]...).Clone())
 		}
@@ -118,16 +118,6 @@ func (o *opponent) means(s *torch.Scope, pixels, plain, labels *torch.Tensor, gr
 		means = append(means, overOthers(rise(logits.Narrow(0, from, count), plain.Narrow(0, from, count), class), of, class).Reshape(1))
 	}
 	return torch.Values[float32](s.Cat(0, means...).To(torch.Float32))
-}
-
-// furthest are the places of the k highest values, the highest first.
-func furthest(values []float32, k int) []int {
-	order := make([]int, len(values))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return descending(values[a], values[b]) })
-	return order[:k]
 }
 
 // answers are the model's outputs for pixels, which are kept in their range.

@@ -125,9 +125,7 @@ func capped(beyond []int, change []float64, o config.Suspicious) []int {
 func highestRatio(scores Scores, ratio float64) []int {
 	n := len(scores.Change)
 	relative := make([]float64, n)
-	order := make([]int, n)
 	for i, c := range scores.Change {
-		order[i] = i
 		switch {
 		case scores.Norm[i] > 0:
 			relative[i] = c / scores.Norm[i]
@@ -135,13 +133,22 @@ func highestRatio(scores Scores, ratio float64) []int {
 			relative[i] = math.Inf(1)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return descending(relative[a], relative[b]) })
 	// The product of a share and a count may exceed its integer by rounding.
 	take := min(n, int(math.Ceil(ratio*float64(n)-1e-9)))
 	// What did not change at all is not suspicious.
-	picked := slices.DeleteFunc(order[:take], func(i int) bool { return scores.Change[i] == 0 })
+	picked := slices.DeleteFunc(highestOf(relative, take), func(i int) bool { return scores.Change[i] == 0 })
 	slices.Sort(picked)
 	return picked
+}
+
+// highestOf are the places of the k highest values, the highest first.
+func highestOf[T cmp.Ordered](values []T, k int) []int {
+	order := make([]int, len(values))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return descending(values[a], values[b]) })
+	return order[:k]
 }
 
 // descending sorts the highest first, and last what is not a number.

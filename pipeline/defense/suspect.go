@@ -13,19 +13,14 @@ import (
 // so many of them, the most changed first: where there is a backdoor, that leads
 // to one of them, nearly always the first.
 func Suspects(head Scores, most int) []int {
-	classes := make([]int, len(head.Change))
-	for i := range classes {
-		classes[i] = i
-	}
-	slices.SortStableFunc(classes, func(a, b int) int { return descending(head.Change[a], head.Change[b]) })
-	return classes[:min(most, len(classes))]
+	return highestOf(head.Change, min(most, len(head.Change)))
 }
 
 // A class stands out whose share in the outputs for other classes' images a trigger raises
 // above far, and whose odds to at least timesNext those of any other class. In the zoo's
-// networks few pixels raised classes without a backdoor to 0.25 at most and others to eleven
-// times the next's odds; in small plain ones, with few samples, the former to 0.97 and to
-// eight times (docs/results/removal-search.md).
+// networks few pixels raised classes without a backdoor to 0.25 at most, and a patch's to
+// eleven times the next's odds and more; in small plain ones, with few samples, the former to
+// 0.97 and to eight times (docs/results/removal-search.md).
 const (
 	far       = 0.3
 	timesNext = 10
@@ -134,16 +129,17 @@ func MayBe(few, all []Lead) []int {
 			held = append(held, place)
 		}
 	}
-	order := make([]int, len(few))
-	for i := range order {
-		order[i] = i
+	shares := make([]float64, len(few))
+	for i, lead := range few {
+		shares[i] = lead.Share
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return descending(few[a].Share, few[b].Share) })
-	furthest, out := ahead(few, timesAhead)
-	for _, i := range order {
-		if few[i].Share >= half || out && i == furthest {
+	for _, i := range highestOf(shares, len(shares)) {
+		if shares[i] >= half {
 			add(i)
 		}
+	}
+	if place, out := ahead(few, timesAhead); out {
+		add(place)
 	}
 	if place, out := ahead(all, timesAhead); out {
 		add(place)

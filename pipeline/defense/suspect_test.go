@@ -155,10 +155,10 @@ func TestMayBe(t *testing.T) {
 	}
 }
 
-// float16 overflows to what is no number: it is never the furthest.
-func TestFurthestIsANumber(t *testing.T) {
+// float16 overflows to what is no number: it is never the highest.
+func TestHighestIsANumber(t *testing.T) {
 	nan := float32(math.NaN())
-	if got := furthest([]float32{nan, 1, nan, 3, 2, nan}, 3); !slices.Equal(got, []int{3, 4, 1}) {
+	if got := highestOf([]float32{nan, 1, nan, 3, 2, nan}, 3); !slices.Equal(got, []int{3, 4, 1}) {
 		t.Errorf("%v", got)
 	}
 }
