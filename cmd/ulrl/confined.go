@@ -106,19 +106,37 @@ func debugging(log logrus.FieldLogger) bool {
 	return ok && l.IsLevelEnabled(logrus.DebugLevel)
 }
 
-// into makes the folder that a job writes to, which must be there before the
+// into makes the folder that a job alone writes to, which must be there before the
 // worker is confined, and removes it again where nothing came of it.
 func into(dir string, do func() error) error {
 	_, err := os.Stat(dir)
 	made := os.IsNotExist(err)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fault.Misuse("make the folder %s: %w", dir, err)
+	if err := makeDir(dir); err != nil {
+		return err
 	}
 	err = do()
 	if err != nil && made {
 		_ = os.Remove(dir) // which fails where there is something in it
 	}
 	return err
+}
+
+// intoModels does so for an attack, and makes the folder of clean models. That one stays
+// whatever comes of the job: other trainings may be confined to it by then.
+func intoModels(a config.Attack, do func() error) error {
+	return into(a.Output, func() error {
+		if err := makeDir(a.CleanModel.Dir); err != nil {
+			return err
+		}
+		return do()
+	})
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fault.Misuse("make the folder %s: %w", dir, err)
+	}
+	return nil
 }
 
 func (w workers) run(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error) {
@@ -138,11 +156,9 @@ func (w workers) run(ctx context.Context, c *config.Config, env environment, for
 
 func (w workers) attack(ctx context.Context, c *config.Config, env environment, o makeOptions) (*attackResult, error) {
 	var result *attackResult
-	err := into(c.Attack.Output, func() error {
-		return into(c.Attack.CleanModel.Dir, func() error {
-			rights := pipeline.Rights(c, c.Attack.Output, c.Attack.CleanModel.Dir)
-			return w.do(ctx, env, jobAttack, c, jobArgs{Make: o}, rights, &result)
-		})
+	err := intoModels(c.Attack, func() error {
+		rights := pipeline.Rights(c, c.Attack.Output, c.Attack.CleanModel.Dir)
+		return w.do(ctx, env, jobAttack, c, jobArgs{Make: o}, rights, &result)
 	})
 	if err == nil {
 		result.Dir = c.Attack.Output
