@@ -200,8 +200,11 @@ func classImages(ctx context.Context, dir string) ([]string, error) {
 			if e.IsDir() {
 				return fs.SkipDir
 			}
-		case !e.IsDir() && imageName(e.Name()):
+		case e.IsDir():
+		case imageName(e.Name()):
 			paths = append(paths, path)
+		case foreignName(e.Name()): // passed over, a class would quietly have fewer images
+			return fault.Misuse("%s: images of this form are not read; convert it to PNG, or remove it", path)
 		}
 		return nil
 	})
@@ -221,6 +224,15 @@ func isDir(dir string, e fs.DirEntry) bool {
 func imageName(name string) bool {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".png", ".jpg", ".jpeg", ".ppm", ".pgm":
+		return true
+	}
+	return false
+}
+
+// foreignName tells images that are none of those that are read.
+func foreignName(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".jxl":
 		return true
 	}
 	return false

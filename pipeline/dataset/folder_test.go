@@ -168,6 +168,7 @@ func TestReadFolderErrors(t *testing.T) {
 		{"empty", nil, Source{}, []string{"/pictures: no class folders", "CLASS/IMAGE"}},
 		{"images without class folders", map[string][]byte{"1.png": ok, "2.JPG": ok}, Source{}, []string{"only 2 images", "CLASS/IMAGE"}},
 		{"no image at all", map[string][]byte{"a/": nil, "b/x.txt": nil}, Source{}, []string{"/pictures: no image (PNG, JPEG, PPM, PGM) in its 2 class folders"}},
+		{"images of a form that is not read", map[string][]byte{"a/1.png": ok, "a/2.WebP": ok, "a/3.gif": ok}, Source{}, []string{"a/2.WebP: images of this form are not read; convert it to PNG, or remove it"}},
 		{"class without samples", map[string][]byte{"a/1.png": ok, "b/x.txt": nil}, Source{}, []string{`/pictures: class "b" has no samples`}},
 		{"too many classes", map[string][]byte{"a/1.png": ok, "b/1.png": ok}, Source{Classes: 1}, []string{"2 class folders, but data.classes is 1; which of a, b is none?"}},
 		{"too few classes", map[string][]byte{"a/1.png": ok, "b/1.png": ok}, Source{Classes: 3}, []string{"2 class folders, but data.classes is 3"}},
