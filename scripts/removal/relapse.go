@@ -32,6 +32,10 @@ const innocent = "never backdoored"
 // relapses prints how much of the backdoors comes back: a row for each attack and
 // method, a column for each number of poisoned samples.
 func (o options) relapses(ctx context.Context, out io.Writer, attacks []string) error {
+	counts := batch.List(o.relapse)
+	if len(counts) == 0 {
+		return fmt.Errorf("-relapse: %q names no number of poisoned samples", o.relapse)
+	}
 	columns := o.columns()
 	if o.innocent != "" {
 		if _, err := os.Stat(o.innocent); err != nil {
@@ -39,7 +43,6 @@ func (o options) relapses(ctx context.Context, out io.Writer, attacks []string) 
 		}
 		columns = append(columns, innocent)
 	}
-	counts := batch.List(o.relapse)
 	fmt.Fprintf(out, "| attack | model | ASR cleaned | %s |\n", strings.Join(counts, " poisoned | ")+" poisoned")
 	fmt.Fprintln(out, strings.Repeat("|---", 3+len(counts))+"|")
 	whole := map[string][]tuning{} // by column and count
