@@ -115,6 +115,9 @@ func (o *opponent) kinds(found []float32) []kind {
 	kinds := []kind{dense{c}}
 	if o.Pixels > 0 {
 		kinds = append(kinds, sparse{c, found})
+		if found != nil {
+			kinds = append(kinds, known{c, found})
+		}
 	}
 	if o.SampleRadius > 0 {
 		kinds = append(kinds, own{c})
@@ -181,7 +184,11 @@ func (o *opponent) normalised(s *torch.Scope, pixels *torch.Tensor) *torch.Tenso
 // batches libtorch 1.13's convolutions of few channels write beyond their memory, on
 // two threads.
 func (o *opponent) triggered(n int) int {
-	of := min(n, max(len(o.kinds(nil))*len(o.Classes), int(math.Round(o.Share*float64(n)))))
+	triggers := 0
+	for _, suspect := range o.Classes {
+		triggers += len(o.kinds(suspect.Found))
+	}
+	of := min(n, max(triggers, int(math.Round(o.Share*float64(n)))))
 	return of + (n+of)%2 // there is one more: n and n are even
 }
 
@@ -196,6 +203,20 @@ func (o *opponent) part(trigger, n int) (from, count int) {
 	}
 	edge := func(to int) int { return (2*to*n + all) / (2 * all) } // rounded, so that of as many images as triggers each gets one
 	return edge(before), edge(before+o.triggers[trigger].size()) - edge(before)
+}
+
+// partOf is where the images with a class's triggers are among n.
+func (o *opponent) partOf(class, n int) (from, count int) {
+	for i, t := range o.triggers {
+		if t.class == class {
+			at, of := o.part(i, n)
+			if count == 0 {
+				from = at
+			}
+			count += of
+		}
+	}
+	return from, count
 }
 
 // slice is the i-th of so many equal parts of n.
@@ -260,11 +281,8 @@ func overOthers(values, labels *torch.Tensor, class int) *torch.Tensor {
 // classes it is the mean.
 func (o *opponent) loss(logits, labels *torch.Tensor) *torch.Tensor {
 	var sum *torch.Tensor
-	n, kinds := labels.Len(), len(o.triggers)/len(o.Classes)
-	for i, suspect := range o.Classes {
-		from, _ := o.part(i*kinds, n)
-		last, count := o.part((i+1)*kinds-1, n)
-		of := last + count - from
+	for _, suspect := range o.Classes {
+		from, of := o.partOf(suspect.Class, labels.Len())
 		one := anythingBut(logits.Narrow(0, from, of), labels.Narrow(0, from, of), suspect.Class)
 		if sum == nil {
 			sum = one

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"ulrl/pipeline/config"
@@ -452,7 +453,7 @@ func TestLossOfABatchWithTriggers(t *testing.T) {
 	c := config.Counter{Weight: 0.3, Share: 0.5, Radius: 0.1, Pixels: 0.1, SampleRadius: 0.1, DenseLabels: 0.25, SparseLabels: 2}
 	l := lesson{o: config.Relearn{Distill: 0.6, Counter: c}, opponent: &opponent{Counter: Counter{Counter: c, Classes: []Suspect{{Class: 1}}}}}
 	for _, kind := range l.opponent.kinds(nil) {
-		l.opponent.triggers = append(l.opponent.triggers, trigger{kind: kind})
+		l.opponent.triggers = append(l.opponent.triggers, trigger{kind: kind, class: 1})
 	}
 
 	ordinary := func(output, image int) float64 {
@@ -477,6 +478,52 @@ func TestLossOfABatchWithTriggers(t *testing.T) {
 		whole, _ := l.loss(s, torch.From(s, flat, 8, 2), torch.From(s, labels, 5), torch.From(s, shares, 5, 2))
 		if got := whole.Item(); math.Abs(got-want) > 1e-5 {
 			t.Errorf("loss %v, want %v", got, want)
+		}
+		return nil
+	})
+}
+
+// What was found stays as it is, beside the sparse trigger that begins with it, and has half
+// as many images.
+func TestWhatWasFoundStays(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		m, err := computing(s, `
+    z = x[:, 0, 4:, 4:].sum([1, 2]) * 4.0 - 3.0 * self.w
+    return torch.stack([torch.zeros_like(z), z], 1)
+`)
+		if err != nil {
+			return err
+		}
+		found := make([]float32, 36)
+		found[7] = 0.5
+		o, err := newOpponent(Counter{
+			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.1, Share: 0.5, Restart: 0.5, Steps: 2},
+			Classes: []Suspect{{Class: 1, Found: found}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+		}, m, keep)
+		if err != nil {
+			return err
+		}
+		black, labels := s.Full(0, torch.Float32, 10, 1, 6, 6), s.Full(0, torch.Int64, 10)
+		var images *torch.Tensor
+		for range 5 {
+			if images, err = o.images(s, black, labels); err != nil {
+				return err
+			}
+		}
+		for i, want := range []int{4, 4, 2} {
+			if _, count := o.part(i, 10); count != want {
+				t.Errorf("trigger %d has %d of ten images, want %d", i, count, want)
+			}
+		}
+		got := torch.Values[float32](images.Narrow(0, 8, 2).Reshape(-1))
+		if !reflect.DeepEqual(got, slices.Concat(found, found)) {
+			t.Errorf("images with what was found: %v", got)
+		}
+		if sparse := torch.Values[float32](o.triggers[1].delta.In(s).Reshape(-1)); reflect.DeepEqual(sparse, found) {
+			t.Error("the sparse trigger has not moved")
 		}
 		return nil
 	})
