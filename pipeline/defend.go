@@ -16,12 +16,12 @@ import (
 func (r *run) defend(ctx context.Context) error {
 	switch r.c.Defense.Method {
 	case config.MethodFT:
-		return r.relearn(func(src train.Source) error {
+		return r.relearn(r.c.Relearn.Epochs, func(src train.Source) error {
 			_, err := defense.FineTune(ctx, r.dev, r.original, src, r.c.Relearn, r.watcher(ctx))
 			return err
 		})
 	case config.MethodFTSAM:
-		return r.relearn(func(src train.Source) error {
+		return r.relearn(r.c.Relearn.Epochs, func(src train.Source) error {
 			_, err := defense.FineTuneSAM(ctx, r.dev, r.original, src, r.c.Relearn, r.watcher(ctx))
 			return err
 		})
@@ -31,10 +31,10 @@ func (r *run) defend(ctx context.Context) error {
 
 // relearn runs a training on the clean samples as the config's relearn section
 // draws them.
-func (r *run) relearn(body func(src train.Source) error) error {
+func (r *run) relearn(epochs int, body func(src train.Source) error) error {
 	src := r.loader(batchOf(r.clean.Len(), r.c.Relearn.BatchSize, r.c.Relearn.MinBatches), r.c.Relearn.Augment)
 	return r.timed("relearn", func() error {
-		return r.env.phase("relearn", r.c.Relearn.Epochs*src.Batches(), func() error { return body(src) })
+		return r.env.phase("relearn", epochs*src.Batches(), func() error { return body(src) })
 	})
 }
 
@@ -76,15 +76,91 @@ func (r *run) ulrl(ctx context.Context) error {
 		r.result.Kept = true
 		remedy.Layers, remedy.Selections = nil, nil
 	}
-	return r.relearn(func(src train.Source) error { return r.against(ctx, remedy, src) })
+	return r.against(ctx, remedy)
 }
 
-// against relearns the original, and mends what the counter's triggers cost clean images.
-func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Source) error {
-	plain := r.loader(r.c.Relearn.BatchSize, false)
-	if _, err := defense.Relearn(ctx, r.dev, remedy, src, r.c.Relearn, r.watcher(ctx)); err != nil || remedy.Counter == nil {
-		return err
+// against relearns the original; where what is held against still leads to its class then, the
+// model as it was is relearned again, for twice as long.
+func (r *run) against(ctx context.Context, remedy defense.Remedy) error {
+	for epochs := r.c.Relearn.Epochs; ; epochs *= 2 {
+		untouched, err := r.spare(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.attempt(ctx, remedy, epochs); err != nil {
+			return err
+		}
+		again, err := r.again(ctx, remedy.Counter)
+		if err != nil || !again {
+			return err
+		}
+		r.original, remedy.Model = untouched, untouched
 	}
+}
+
+// spare is a copy of the original for another attempt; nil where there is none after this.
+func (r *run) spare(ctx context.Context) (copied *torch.Module, err error) {
+	if len(r.ways) == 0 || r.result.Attempts+1 >= r.c.Relearn.Attempts {
+		return nil, nil
+	}
+	err = r.dev.Do(ctx, func(*torch.Scope) (err error) { copied, err = r.original.CopyTo(r.keep); return })
+	return copied, err
+}
+
+// attempt relearns for so many epochs, and mends what the counter's triggers cost clean images.
+func (r *run) attempt(ctx context.Context, remedy defense.Remedy, epochs int) error {
+	o := r.c.Relearn
+	o.Epochs = epochs
+	err := r.relearn(epochs, func(src train.Source) error {
+		if _, err := defense.Relearn(ctx, r.dev, remedy, src, o, r.watcher(ctx)); err != nil || remedy.Counter == nil {
+			return err
+		}
+		return r.mend(ctx, remedy.Counter)
+	})
+	r.result.Attempts++
+	return err
+}
+
+// again looks anew for what leads to the classes that triggers are held against, by the ways
+// in which it was looked for before, and tells whether to relearn again.
+func (r *run) again(ctx context.Context, c *defense.Counter) (bool, error) {
+	if len(r.ways) == 0 {
+		return false, nil
+	}
+	err := r.timed("verify", func() error { return r.verify(ctx, c) })
+	if err != nil || !r.result.StillLed(c.Enough) {
+		return false, err
+	}
+	if r.result.Attempts < r.c.Relearn.Attempts {
+		r.env.Log.Infof("%s The model as it was is relearned again, for twice as long.", r.result.Remains())
+		return true, nil
+	}
+	r.warnOfRemains()
+	return false, nil
+}
+
+// verify notes how far the classes that triggers are held against are led to now.
+func (r *run) verify(ctx context.Context, c *defense.Counter) error {
+	classes := make([]int, len(c.Classes))
+	for i, held := range c.Classes {
+		classes[i] = held.Class
+	}
+	for _, way := range r.ways {
+		leads, err := r.search(ctx, "verify", *c, way, classes)
+		if err != nil {
+			return err
+		}
+		for i, lead := range leads {
+			r.result.NoteRemains(classes[i], way == defense.AllPixels, lead.Share)
+		}
+	}
+	return nil
+}
+
+// mend gives back what the counter's triggers cost clean images, as far as that can be done
+// without another step.
+func (r *run) mend(ctx context.Context, c *defense.Counter) error {
+	plain := r.loader(r.c.Relearn.BatchSize, false)
 	anew, err := defense.Settle(ctx, r.dev, r.original, plain)
 	if err != nil {
 		return err
@@ -92,8 +168,8 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy, src train.Sour
 	if anew {
 		r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
 	}
-	if floor := remedy.Counter.Floor; floor > 0 && r.head.Bias != "" {
-		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, remedy.Counter.Classes, floor, plain)
+	if floor := c.Floor; floor > 0 && r.head.Bias != "" {
+		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, c.Classes, floor, plain)
 	}
 	return err
 }
@@ -146,7 +222,8 @@ func (r *run) hold(c *defense.Counter, class runstore.Class, few []float32) {
 // otherwise against those that it may be. It notes how far each is led to.
 func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) error {
 	suspects := r.result.Suspects
-	few, err := r.search(ctx, *c, defense.FewPixels, classes)
+	r.ways = append(r.ways, defense.FewPixels)
+	few, err := r.search(ctx, "suspect", *c, defense.FewPixels, classes)
 	if err != nil {
 		return err
 	}
@@ -157,7 +234,8 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 		r.hold(c, suspects[place], few[place].Trigger)
 		return nil
 	}
-	all, err := r.search(ctx, *c, defense.AllPixels, classes)
+	r.ways = append(r.ways, defense.AllPixels)
+	all, err := r.search(ctx, "suspect", *c, defense.AllPixels, classes)
 	if err != nil {
 		return err
 	}
@@ -180,10 +258,11 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 	return nil
 }
 
-func (r *run) search(ctx context.Context, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {
+// search looks for triggers of one way, one for each class.
+func (r *run) search(ctx context.Context, phase string, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {
 	src := r.loader(r.c.Relearn.BatchSize, false)
 	batch := min(r.c.Relearn.BatchSize, src.Images())
-	err = r.env.phase("suspect", defense.SuspectBatches(len(classes), batch), func() (err error) {
+	err = r.env.phase(phase, defense.SuspectBatches(len(classes), batch), func() (err error) {
 		leads, err = defense.LedTo(ctx, r.dev, r.original, c, way, classes, src, batch, func() { r.env.Progress.Step("") })
 		return err
 	})

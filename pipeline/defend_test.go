@@ -77,6 +77,57 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// Where what is held against still leads to its class, the model as it was is relearned for
+// twice as long: what comes of that is what comes of as many epochs at once.
+func TestAnotherAttempt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same with any libtorch")
+	}
+	f := newFixture(t)
+	f.attack()
+	clean := func(name string, sets ...string) ([]byte, *runstore.Result) {
+		t.Helper()
+		c := f.config(append(sets, "output="+f.path(name))...)
+		result, err := Run(t.Context(), c, f.env, RunOptions{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		data, err := os.ReadFile(f.path(name, "cleaned.pt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data, result
+	}
+	four, once := clean("four", "relearn.epochs=4", "relearn.attempts=1", "relearn.counter.enough=0")
+	again, twice := clean("two", "relearn.epochs=2", "relearn.attempts=2", "relearn.counter.enough=0")
+	_, enough := clean("enough", "relearn.epochs=2", "relearn.attempts=2", "relearn.counter.enough=1")
+	if once.Attempts != 1 || twice.Attempts != 2 || enough.Attempts != 1 {
+		t.Errorf("%d, %d and %d attempts", once.Attempts, twice.Attempts, enough.Attempts)
+	}
+	if !reflect.DeepEqual(again, four) {
+		t.Error("the second attempt's model is another than that of as many epochs")
+	}
+	for name, r := range map[string]*runstore.Result{"four": once, "two": twice} {
+		if left := r.Remains(); left == "" || !strings.Contains(strings.Join(r.Warnings, " "), left) {
+			t.Errorf("%s: that it is still led to by %q is not in the warnings %q", name, left, r.Warnings)
+		}
+	}
+	if left := enough.Remains(); left == "" || strings.Contains(strings.Join(enough.Warnings, " "), left) {
+		t.Errorf("what is enough, %q, is warned of: %q", left, enough.Warnings)
+	}
+	phases := map[string]int{}
+	epochs, err := runstore.ReadEpochs(f.path("two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range epochs {
+		phases[e.Phase]++
+	}
+	if phases["relearn"] != 2 || phases["relearn 2"] != 4 {
+		t.Errorf("epochs %v", phases)
+	}
+}
+
 func TestFewSamplesMakeSmallerBatches(t *testing.T) {
 	for _, c := range []struct{ n, size, least, want int }{
 		{600, 128, 4, 128}, {500, 128, 4, 128}, // four, the last a little smaller

@@ -59,7 +59,7 @@ attack:
   arch: {width: 4}
   train: {samples: 0, epochs: 8, batch_size: 20, lr: 0.05, augment: false}
 unlearn: {batch_size: 20, epochs: 10}
-relearn: {batch_size: 20, epochs: 6, augment: false}
+relearn: {batch_size: 20, epochs: 6, attempts: 1, augment: false}
 eval: {batch_size: 32}
 `, f.dir)
 	path := f.path("config.yaml")

@@ -10,6 +10,7 @@ import (
 	"ulrl/pipeline/attack"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
+	"ulrl/pipeline/defense"
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/report"
@@ -73,6 +74,7 @@ type run struct {
 	layers   []model.Layer
 	head     *model.Layer // with relearn.counter, if the model has one
 	gauge    *gauge
+	ways     []defense.Way // by which what leads to the classes was looked for
 }
 
 // steps are the run in its order.
@@ -126,7 +128,7 @@ func (r *run) timed(name string, body func() error) error {
 	began := time.Now()
 	err := body()
 	seconds := time.Since(began).Seconds()
-	r.result.Seconds[name] = seconds
+	r.result.Seconds[name] += seconds
 	if err != nil {
 		return err
 	}
@@ -286,11 +288,15 @@ func (r *run) watcher(ctx context.Context) train.Watcher { return runWatcher{r, 
 func (w runWatcher) Batch(note string) { w.r.env.Progress.Step(note) }
 
 func (w runWatcher) Epoch(e train.Epoch) error {
+	relearning := e.Phase == "relearn"
+	if before := w.r.result.Attempts; relearning && before > 0 {
+		e.Phase = fmt.Sprintf("relearn %d", before+1)
+	}
 	if err := w.r.dir.Event(epochEvent(e)); err != nil {
 		return err
 	}
 	every := w.r.c.Relearn.EvalEvery
-	if e.Phase != "relearn" || every == 0 || e.Epoch%every != 0 {
+	if !relearning || every == 0 || e.Epoch%every != 0 {
 		return nil
 	}
 	scores, err := w.r.gauge.scores(w.ctx, fmt.Sprintf("evaluate epoch %d", e.Epoch), w.r.original)

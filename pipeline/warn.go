@@ -85,6 +85,11 @@ func (r *run) warnOfLeads() {
 	}
 }
 
+// warnOfRemains tells that what was held against still leads to its class in the end.
+func (r *run) warnOfRemains() {
+	r.warn(r.result.Remains() + " A backdoor may not be gone: more clean samples, or a higher relearn.attempts, may remove more.")
+}
+
 // costly is how much of its accuracy the suspicious class may lose without a warning.
 const costly = 0.15
 

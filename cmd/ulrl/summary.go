@@ -36,6 +36,9 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 		}
 		paragraph(w, width, "", "Suspicious class: "+printable(c.String())+own)
 		paragraph(w, width, "", printable(r.Why()))
+		if remains := r.Remains(); remains != "" {
+			paragraph(w, width, "", printable(remains))
+		}
 	}
 	if c, before, after := r.LostMost(); c != nil {
 		paragraph(w, width, "", fmt.Sprintf("Class %s lost most of the others: accuracy on its images %.2f %% before, %.2f %% after", printable(c.String()), 100*before, 100*after))

@@ -183,6 +183,9 @@ const (
 type Relearn struct {
 	// Epochs is how many there are.
 	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
+	// Attempts is how often relearning begins at most: again with the model as it was, for twice
+	// as many epochs, where Counter.Enough says.
+	Attempts int `mapstructure:"attempts" validate:"gte=1,lte=10"`
 	// BatchSize is in images, at most: where an epoch would have fewer than MinBatches, it
 	// has smaller ones.
 	BatchSize  int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
@@ -248,6 +251,9 @@ type Counter struct {
 	SampleSteps int `mapstructure:"sample_steps" validate:"gte=1,lte=1000"`
 	// Suspects are so many classes among which the backdoor's is looked for.
 	Suspects int `mapstructure:"suspects" validate:"gte=1,lte=1000"`
+	// Enough is how far a class may be led to in the end, as a mean share in the outputs,
+	// for another of the Attempts not to be needed.
+	Enough float64 `mapstructure:"enough" validate:"gte=0,lte=1"`
 	// Restart is how likely each begins anew with a batch.
 	Restart float64 `mapstructure:"restart" validate:"gte=0,lte=1"`
 	// Floor is how much of its labels' share of the clean samples the suspicious class has at

@@ -146,5 +146,8 @@ func phaseTitle(name string) string {
 	case "train":
 		return "Training"
 	}
+	if attempt, ok := strings.CutPrefix(name, "relearn "); ok {
+		return "Relearning, attempt " + attempt
+	}
 	return name
 }

@@ -110,7 +110,7 @@ func foundClass(r *runstore.Result) string {
 		if before, after := r.SuspiciousACC(); before != nil {
 			own = fmt.Sprintf("; accuracy on its own images %.3f → %.3f", *before, *after)
 		}
-		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s%s. %s", c, own, r.Why()))
+		return strings.TrimSpace(foundNeurons(r) + fmt.Sprintf(" The suspicious class is %s%s. %s %s", c, own, r.Why(), r.Remains()))
 	}
 	return foundNeurons(r)
 }

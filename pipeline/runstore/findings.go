@@ -2,6 +2,7 @@ package runstore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ulrl/pipeline/metrics"
@@ -87,6 +88,47 @@ func (r *Result) orElse() string {
 		return ""
 	}
 	return " If there is one it may lead to another class: " + strings.Join(also, "; ") + ". So triggers were held against each of these."
+}
+
+// NoteRemains notes how far few pixels, or a small change of all, lead to one of the suspects
+// on the cleaned model.
+func (r *Result) NoteRemains(class int, byAll bool, share float64) {
+	for i := range r.Suspects {
+		switch c := &r.Suspects[i]; {
+		case c.Index != class:
+		case byAll:
+			c.LedByAllAfter = share
+		default:
+			c.LedAfter = share
+		}
+	}
+}
+
+// StillLed tells whether on the cleaned model one of the suspects is led to beyond a share.
+func (r *Result) StillLed(beyond float64) bool {
+	return slices.ContainsFunc(r.Suspects, func(c Class) bool { return max(c.LedAfter, c.LedByAllAfter) > beyond })
+}
+
+// Remains says how far the classes that triggers were held against are led to on the
+// cleaned model; "" where that was not looked for.
+func (r *Result) Remains() string {
+	var led []string
+	for _, c := range r.Suspects {
+		if c.LedAfter > 0 {
+			led = append(led, fmt.Sprintf("few pixels lead to %s by %.2f (%.2f before)", c, c.LedAfter, c.Led))
+		}
+		if c.LedByAllAfter > 0 {
+			led = append(led, fmt.Sprintf("a small change of all pixels leads to %s by %.2f (%.2f before)", c, c.LedByAllAfter, c.LedByAll))
+		}
+	}
+	if led == nil {
+		return ""
+	}
+	text := "Looked for anew on the cleaned model, " + strings.Join(led, ", ") + "."
+	if r.Attempts > 1 {
+		text += fmt.Sprintf(" That took %d attempts, each twice as long as the one before.", r.Attempts)
+	}
+	return text
 }
 
 // notable is how much of its accuracy a class loses before it is worth a word.

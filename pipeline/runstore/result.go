@@ -40,6 +40,9 @@ type Result struct {
 	// AlsoSuspicious are classes against which triggers were held as well, for it was not
 	// certain which is the one.
 	AlsoSuspicious []Class `json:"also_suspicious,omitempty"`
+	// Attempts is how often the model as it was was relearned: again where StillLed, for
+	// twice as long.
+	Attempts int `json:"attempts,omitempty"`
 	// Raised is by how much the suspicious class's bias was raised in the end, below 0 lowered (relearn.counter.floor).
 	Raised float64 `json:"raised,omitempty"`
 	// Suspects are the classes among which that was looked for, by the head's scores.
@@ -83,6 +86,10 @@ type Class struct {
 	// LedByAll is the same with all pixels changed a little, alike in every image. A
 	// SuspiciousClass with neither was named by the head's scores.
 	LedByAll float64 `json:"led_by_all,omitempty"`
+	// LedAfter and LedByAllAfter are the same of one of the Suspects on the cleaned model,
+	// where triggers were held against it and it was looked for.
+	LedAfter      float64 `json:"led_after,omitempty"`
+	LedByAllAfter float64 `json:"led_by_all_after,omitempty"`
 }
 
 // String is "3 (cat)", or "3" where the name says no more.

@@ -24,6 +24,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 // MarshalJSON writes shares that are not finite as none.
 func (c Class) MarshalJSON() ([]byte, error) {
 	c.Led, c.LedByAll = finite(c.Led), finite(c.LedByAll)
+	c.LedAfter, c.LedByAllAfter = finite(c.LedAfter), finite(c.LedByAllAfter)
 	return json.Marshal(plainClass(c))
 }
 

@@ -1,0 +1,25 @@
+package runstore
+
+import "testing"
+
+func TestRemains(t *testing.T) {
+	r := Result{Attempts: 1, Suspects: []Class{{Index: 6, Name: "Shirt", Led: 0.99, LedByAll: 0.4}, {Index: 0, Led: 0.2}}}
+	if r.Remains() != "" || r.StillLed(0) {
+		t.Errorf("before it was looked for: %q", r.Remains())
+	}
+	r.NoteRemains(6, false, 0.04)
+	const few = "Looked for anew on the cleaned model, few pixels lead to 6 (Shirt) by 0.04 (0.99 before)."
+	if r.Remains() != few || r.StillLed(0.1) || !r.StillLed(0.03) {
+		t.Errorf("by few: %q", r.Remains())
+	}
+	r.NoteRemains(6, true, 0.3)
+	r.NoteRemains(0, false, 0.01)
+	r.NoteRemains(7, false, 0.9) // which is none of the suspects
+	r.Attempts = 2
+	const all = "Looked for anew on the cleaned model, few pixels lead to 6 (Shirt) by 0.04 (0.99 before), " +
+		"a small change of all pixels leads to 6 (Shirt) by 0.30 (0.40 before), few pixels lead to 0 by 0.01 (0.20 before). " +
+		"That took 2 attempts, each twice as long as the one before."
+	if r.Remains() != all || !r.StillLed(0.1) || r.StillLed(0.3) {
+		t.Errorf("by both, of two: %q", r.Remains())
+	}
+}
