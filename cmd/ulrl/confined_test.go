@@ -25,7 +25,7 @@ func TestFailedAttackLeavesTheSharedFolder(t *testing.T) {
 		}
 		return failed
 	})
-	if err != failed {
+	if !errors.Is(err, failed) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(a.Output); !os.IsNotExist(err) {
