@@ -22,7 +22,8 @@ func TestMethods(t *testing.T) {
 		"published": {"relearn.counter.weight=0", "relearn.distill=0", "relearn.rho=0", "relearn.stride=0", "relearn.back=0", "relearn.reinitialise=true"},
 		"ft-sam":    {"defense.method=ft-sam"}, "ulrl": nil,
 	}
-	if !testing.Short() { // what the others ask of libtorch these do
+	twice := maps.Clone(methods) // of the others, which are one of these but for a term, once says enough
+	if !testing.Short() {        // what the others ask of libtorch these do
 		maps.Copy(methods, map[string][]string{
 			"ft":                {"defense.method=ft"},
 			"ulrl, plain steps": {"relearn.rho=0"}, "ulrl, not taken back": {"relearn.back=0"}, "ulrl, no sample-specific triggers": {"relearn.counter.sample_radius=0"}, "ulrl, no bent trigger": {"relearn.counter.bend=0"},
@@ -44,8 +45,10 @@ func TestMethods(t *testing.T) {
 			return data, result
 		}
 		first, result := clean(name)
-		if again, _ := clean(name + "-again"); !reflect.DeepEqual(first, again) {
-			t.Errorf("%s: the same seed gave another model", name)
+		if _, ok := twice[name]; ok {
+			if again, _ := clean(name + "-again"); !reflect.DeepEqual(first, again) {
+				t.Errorf("%s: the same seed gave another model", name)
+			}
 		}
 		for other, data := range models {
 			if reflect.DeepEqual(first, data) {
