@@ -6,7 +6,6 @@ import (
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/defense"
-	"ulrl/pipeline/model"
 	"ulrl/pipeline/runstore"
 	"ulrl/pipeline/train"
 	torch "ulrl/torchbridge"
@@ -139,24 +138,6 @@ func (r *run) again(ctx context.Context, c *defense.Counter) (bool, error) {
 	return false, nil
 }
 
-// verify notes how far the classes that triggers are held against are led to now.
-func (r *run) verify(ctx context.Context, c *defense.Counter) error {
-	classes := make([]int, len(c.Classes))
-	for i, held := range c.Classes {
-		classes[i] = held.Class
-	}
-	for _, way := range r.ways {
-		leads, err := r.search(ctx, "verify", *c, way, classes)
-		if err != nil {
-			return err
-		}
-		for i, lead := range leads {
-			r.result.NoteRemains(classes[i], way == defense.AllPixels, lead.Share)
-		}
-	}
-	return nil
-}
-
 // mend gives back what the counter's triggers cost clean images, as far as that can be done
 // without another step.
 func (r *run) mend(ctx context.Context, c *defense.Counter) error {
@@ -172,101 +153,6 @@ func (r *run) mend(ctx context.Context, c *defense.Counter) error {
 		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, c.Classes, floor, plain)
 	}
 	return err
-}
-
-// counter is what the config holds against the backdoor, for the class that a trigger's
-// way to it or the head of the unlearned copy names, or for several where they do not agree;
-// nil where it holds nothing.
-func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Counter, error) {
-	if r.head == nil {
-		return nil, nil
-	}
-	head, err := defense.Score(ctx, r.dev, r.original, unlearned, []model.Layer{*r.head})
-	if err != nil {
-		return nil, err
-	}
-	counter := &defense.Counter{
-		Counter: r.c.Relearn.Counter, Seed: r.c.Seed,
-		Mean: r.data.normalise.Mean, Std: r.data.normalise.Std,
-	}
-	classes := defense.Suspects(head[0], counter.Suspects)
-	for _, class := range classes {
-		r.result.Suspects = append(r.result.Suspects, runstore.Class{Index: class, Name: r.clean.Classes[class]})
-	}
-	if len(classes) > 1 && counter.Pixels > 0 {
-		err = r.timed("suspect", func() error { return r.ledTo(ctx, counter, classes) })
-		if err != nil {
-			return nil, err
-		}
-	} else {
-		r.hold(counter, r.result.Suspects[0], nil)
-	}
-	r.warnOfLeads()
-	return counter, nil
-}
-
-// hold has the counter hold triggers against a class too, beginning with the one of few
-// pixels that told of it, where one did.
-func (r *run) hold(c *defense.Counter, class runstore.Class, few []float32) {
-	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Found: few})
-	if r.result.SuspiciousClass == nil {
-		r.result.SuspiciousClass = &class
-	} else {
-		r.result.AlsoSuspicious = append(r.result.AlsoSuspicious, class)
-	}
-	r.env.Log.Infof("suspicious class: %s", class)
-}
-
-// ledTo has triggers held against the one of the result's suspects, which are these classes,
-// that few pixels lead to, or else a change of all pixels, where that stands out, and
-// otherwise against those that it may be. It notes how far each is led to.
-func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) error {
-	suspects := r.result.Suspects
-	r.ways = append(r.ways, defense.FewPixels)
-	few, err := r.search(ctx, "suspect", *c, defense.FewPixels, classes)
-	if err != nil {
-		return err
-	}
-	for i, lead := range few {
-		suspects[i].Led = lead.Share
-	}
-	if place, out := defense.StandsOut(few); out {
-		r.hold(c, suspects[place], few[place].Trigger)
-		return nil
-	}
-	r.ways = append(r.ways, defense.AllPixels)
-	all, err := r.search(ctx, "suspect", *c, defense.AllPixels, classes)
-	if err != nil {
-		return err
-	}
-	for i, lead := range all {
-		suspects[i].LedByAll = lead.Share
-	}
-	if place, out := defense.StandsOut(all); out {
-		class := suspects[place]
-		class.Led = 0
-		r.hold(c, class, nil)
-		return nil
-	}
-	for _, place := range defense.MayBe(few, all) {
-		if place == 0 { // by the head's scores
-			r.hold(c, runstore.Class{Index: suspects[0].Index, Name: suspects[0].Name}, nil)
-		} else {
-			r.hold(c, suspects[place], few[place].Trigger)
-		}
-	}
-	return nil
-}
-
-// search looks for triggers of one way, one for each class.
-func (r *run) search(ctx context.Context, phase string, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {
-	src := r.loader(r.c.Relearn.BatchSize, false)
-	batch := min(r.c.Relearn.BatchSize, src.Images())
-	err = r.env.phase(phase, defense.SuspectBatches(len(classes), batch), func() (err error) {
-		leads, err = defense.LedTo(ctx, r.dev, r.original, c, way, classes, src, batch, func() { r.env.Progress.Step("") })
-		return err
-	})
-	return leads, err
 }
 
 // smallest is how many images a batch has at least, so that BatchNorm's statistics are of some.

@@ -83,9 +83,6 @@ func TestMethods(t *testing.T) {
 // Where what is held against still leads to its class, the model as it was is relearned for
 // twice as long: what comes of that is what comes of as many epochs at once.
 func TestAnotherAttempt(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the same with any libtorch")
-	}
 	f := newFixture(t)
 	f.attack()
 	clean := func(name string, sets ...string) ([]byte, *runstore.Result) {

@@ -30,7 +30,7 @@ const (
 // EpochEvent is one line of events.jsonl with kind "epoch".
 type EpochEvent struct {
 	Kind     string  `json:"kind"`
-	Phase    string  `json:"phase"` // "unlearn", "relearn" or "train"
+	Phase    string  `json:"phase"` // "unlearn", "relearn", of another attempt "relearn 2" and so on, or "train"
 	Epoch    int     `json:"epoch"` // from 1
 	LR       float64 `json:"lr"`
 	Loss     float64 `json:"loss"`             // mean cross-entropy over the epoch's images
