@@ -47,7 +47,7 @@ func (l *lab) fresh() string {
 
 // small makes every command one of a second.
 var small = []string{
-	"--set", "attack.arch.width=4", "--set", "attack.train.samples=512", "--set", "attack.train.epochs=1", "--set", "threads=1",
+	"--set", "attack.arch.name=resnet18", "--set", "attack.arch.width=4", "--set", "attack.train.samples=512", "--set", "attack.train.epochs=1", "--set", "threads=1",
 	"--set", "unlearn.epochs=1", "--set", "relearn.epochs=1", "--set", "relearn.attempts=1", "--set", "clean.count=100", "--set", "data.test=none", "--log-level", "error",
 }
 

@@ -55,7 +55,7 @@ func main() {
 // small is a sweep of seconds.
 var small = []string{
 	"configs/badnets.yaml", "configs/blended.yaml", "--seeds", "0,1", "--grid", "relearn.lr=0.005,0.01",
-	"--set", "attack.arch.width=4", "--set", "attack.train.samples=512", "--set", "attack.train.epochs=2", "--set", "threads=1",
+	"--set", "attack.arch.name=resnet18", "--set", "attack.arch.width=4", "--set", "attack.train.samples=512", "--set", "attack.train.epochs=2", "--set", "threads=1",
 	"--set", "unlearn.epochs=2", "--set", "relearn.epochs=2", "--set", "relearn.attempts=1", "--set", "clean.count=100", "--set", "data.test=none", "--retries", "0",
 }
 
