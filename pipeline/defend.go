@@ -86,12 +86,19 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy) error {
 		if err != nil {
 			return err
 		}
-		if err := r.attempt(ctx, remedy, epochs); err != nil {
+		smooth, err := r.attempt(ctx, remedy, epochs)
+		if err != nil {
 			return err
 		}
 		again, err := r.again(ctx, remedy.Counter)
-		if err != nil || !again {
+		if err != nil {
 			return err
+		}
+		if !again {
+			if !smooth {
+				r.warnOfRelearning()
+			}
+			return nil
 		}
 		r.original, remedy.Model = untouched, untouched
 	}
@@ -107,17 +114,20 @@ func (r *run) spare(ctx context.Context) (copied *torch.Module, err error) {
 }
 
 // attempt relearns for so many epochs, and mends what the counter's triggers cost clean images.
-func (r *run) attempt(ctx context.Context, remedy defense.Remedy, epochs int) error {
+// It tells whether that went smoothly.
+func (r *run) attempt(ctx context.Context, remedy defense.Remedy, epochs int) (smooth bool, err error) {
 	o := r.c.Relearn
 	o.Epochs = epochs
-	err := r.relearn(epochs, func(src train.Source) error {
-		if _, err := defense.Relearn(ctx, r.dev, remedy, src, o, r.watcher(ctx)); err != nil || remedy.Counter == nil {
-			return err
+	smooth = true
+	err = r.relearn(epochs, func(src train.Source) error {
+		_, err := defense.Relearn(ctx, r.dev, remedy, src, o, r.watcher(ctx))
+		if err == nil && remedy.Counter != nil {
+			smooth, err = r.mend(ctx, remedy.Counter)
 		}
-		return r.mend(ctx, remedy.Counter)
+		return err
 	})
 	r.result.Attempts++
-	return err
+	return smooth, err
 }
 
 // again looks anew for what leads to the classes that triggers are held against, by the ways
@@ -139,20 +149,17 @@ func (r *run) again(ctx context.Context, c *defense.Counter) (bool, error) {
 }
 
 // mend gives back what the counter's triggers cost clean images, as far as that can be done
-// without another step.
-func (r *run) mend(ctx context.Context, c *defense.Counter) error {
+// without another step. It tells whether BatchNorm's statistics could stay.
+func (r *run) mend(ctx context.Context, c *defense.Counter) (smooth bool, err error) {
 	plain := r.loader(r.c.Relearn.BatchSize, false)
 	anew, err := defense.Settle(ctx, r.dev, r.original, plain)
 	if err != nil {
-		return err
-	}
-	if anew {
-		r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
+		return false, err
 	}
 	if floor := c.Floor; floor > 0 && r.head.Bias != "" {
 		r.result.Raised, err = defense.Balance(ctx, r.dev, r.original, *r.head, c.Classes, floor, plain)
 	}
-	return err
+	return !anew, err
 }
 
 // smallest is how many images a batch has at least, so that BatchNorm's statistics are of some.

@@ -85,6 +85,11 @@ func (r *run) warnOfLeads() {
 	}
 }
 
+// warnOfRelearning tells of BatchNorm's statistics that relearning had spoilt.
+func (r *run) warnOfRelearning() {
+	r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
+}
+
 // warnOfRemains tells that what was held against still leads to its class in the end.
 func (r *run) warnOfRemains() {
 	r.warn(r.result.Remains() + " A backdoor may not be gone: more clean samples, or a higher relearn.attempts, may remove more.")
