@@ -11,14 +11,14 @@ import (
 	"github.com/go-playground/validator/v10"
 )
 
-// check finds what is out of range, each value with the layer that set it, and
-// where all are in range, what does not go together.
-func check(root *field, c *Config) problems {
-	found := checkRanges(root, c)
+// check adds to what was found wrong in the layers what is out of range, each value with
+// the layer that set it, or where nothing is wrong, what does not go together.
+func check(root *field, c *Config, found problems) problems {
+	found = append(found, checkRanges(root, c)...)
 	if len(found) == 0 {
-		found = checkTogether(c)
+		return checkTogether(c)
 	}
-	return found
+	return found.inOrder()
 }
 
 func checkRanges(root *field, c *Config) problems {

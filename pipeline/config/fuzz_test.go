@@ -22,15 +22,13 @@ func FuzzLoad(f *testing.F) {
 		if len(err) > 0 {
 			t.Fatal(err)
 		}
-		if len(found) == 0 {
-			c, err := merge(append(base, p.layer, l))
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.expandPaths()
-			if found = check(root, c); len(found) == 0 {
-				again(t, root, base, c)
-			}
+		c, mergeErr := merge(append(base, p.layer, l))
+		if mergeErr != nil {
+			t.Fatal(mergeErr)
+		}
+		c.expandPaths()
+		if found = check(root, c, found); len(found) == 0 {
+			again(t, root, base, c)
 		}
 		for _, msg := range found {
 			if strings.ContainsAny(msg, "\n\r\x1b\x00") {

@@ -91,15 +91,13 @@ func (l *Layers) Load(sets ...string) (*Config, error) {
 		return nil, l.found.err()
 	}
 	top, found := setLayer(l.root, slices.Concat(l.sets, sets))
-	if err := append(slices.Clone(l.found), found...).err(); err != nil {
-		return nil, err
-	}
-	c, err := merge(append(slices.Clone(l.layers), top))
+	found = slices.Concat(l.found, found)
+	c, err := merge(append(slices.Clone(l.layers), top)) // of what could be read
 	if err != nil {
 		return nil, err
 	}
 	c.expandPaths()
-	if err := check(l.root, c).err(); err != nil {
+	if err := check(l.root, c, found).err(); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -24,6 +26,34 @@ func (p problems) Error() string {
 
 func (p *problems) add(format string, args ...any) {
 	*p = append(*p, fmt.Sprintf(format, args...))
+}
+
+// inOrder are the problems of each file by their lines, the files as they come.
+func (p problems) inOrder() problems {
+	files := map[string]int{}
+	at := func(problem string) (file, line int) {
+		where, _, _ := strings.Cut(problem, ": ")
+		name := where
+		if i := strings.LastIndexByte(where, ':'); i >= 0 {
+			if n, err := strconv.Atoi(where[i+1:]); err == nil {
+				name, line = where[:i], n
+			}
+		}
+		if _, seen := files[name]; !seen {
+			files[name] = len(files)
+		}
+		return files[name], line
+	}
+	for _, problem := range p { // numbers the files before they are compared
+		at(problem)
+	}
+	p = slices.Clone(p)
+	slices.SortStableFunc(p, func(a, b string) int {
+		fileA, lineA := at(a)
+		fileB, lineB := at(b)
+		return cmp.Or(cmp.Compare(fileA, fileB), cmp.Compare(lineA, lineB))
+	})
+	return p
 }
 
 // err is nil where nothing was found, misuse otherwise.

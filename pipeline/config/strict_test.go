@@ -100,7 +100,7 @@ func TestLenient(t *testing.T) {
 
 // The error is one line; Problems has all of them, across layers.
 func TestProblems(t *testing.T) {
-	dir := write(t, map[string]string{"exp.yaml": "seeds: 1\nrelearn: {lr: x, lr: 2}\nthreads: a"})
+	dir := write(t, map[string]string{"exp.yaml": "seeds: 1\nrelearn: {lr: x, lr: 2}\neval: {batch_size: 0}\nthreads: a\nclean:\n  ratio: 3"})
 	_, err := Load(dir+"/exp.yaml", Options{Env: []string{"ULRL_X=1"}, Sets: []string{"seed"}})
 	if err == nil {
 		t.Fatal("no error")
@@ -109,13 +109,15 @@ func TestProblems(t *testing.T) {
 	want := `exp.yaml:1: unknown key seeds; did you mean seed?
 exp.yaml:2: relearn.lr is "x" (a string), wanted a number above 0 and at most 10
 exp.yaml:2: key relearn.lr is there twice, first on line 2
-exp.yaml:3: threads is "a" (a string), wanted a whole number from 0 to 1024
+exp.yaml:3: eval.batch_size is 0, wanted a whole number from 1 to 65536
+exp.yaml:4: threads is "a" (a string), wanted a whole number from 0 to 1024
+exp.yaml:6: clean.ratio is 3, wanted a number from 0 to 1
 environment variable ULRL_X: no config key has this name; unset it
 --set seed: wanted key=value, such as relearn.lr=0.01`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if msg := strings.ReplaceAll(err.Error(), dir+"/", ""); msg != "exp.yaml:1: unknown key seeds; did you mean seed? (and 5 more)" {
+	if msg := strings.ReplaceAll(err.Error(), dir+"/", ""); msg != "exp.yaml:1: unknown key seeds; did you mean seed? (and 7 more)" {
 		t.Error(msg)
 	}
 	if Problems(errors.New("other")) != nil || Problems(nil) != nil {
