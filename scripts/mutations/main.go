@@ -127,8 +127,8 @@ func (o options) make(ctx context.Context, dir string) ([]string, error) {
 		name, width, _ := strings.Cut(arch, "=")
 		folder := filepath.Join(dir, name)
 		cmd := exec.CommandContext(ctx, o.ulrl, "attack", "-c", "badnets.yaml", "--set", "attack.output="+folder, //nolint:gosec // the binary under test
-			"--set", "attack.arch.name="+name, "--set", "attack.arch.width="+width, "--set", "attack.train.samples=256",
-			"--set", "attack.train.epochs=1", "--set", "data.test=none", "--set", "clean.count=100", "--set", "threads=1")
+			"--set", "attack.arch.name="+name, "--set", "attack.arch.width="+width, "--set", "attack.train.samples=32",
+			"--set", "attack.train.epochs=1", "--set", "data.test=none", "--set", "clean.count=10", "--set", "threads=1")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("make a model of %s: %w: %s", name, err, text)
 		}
