@@ -28,7 +28,8 @@ type Listed struct {
 }
 
 // ReadListed reads the images that dir/images.csv names, with the trigger on
-// already, for models of like's images: the set's labels are the true classes.
+// already, for models of like's images: the set's labels are the true classes. Images
+// whose class is what the trigger is to make of them are left out: they never count for ASR.
 func ReadListed(ctx context.Context, dir string, like *Set) (set *Set, targets []int64, err error) {
 	list, err := readList(ctx, filepath.Join(dir, FileList), int64(len(like.Classes)))
 	if err != nil {
@@ -64,6 +65,7 @@ func readList(ctx context.Context, path string, classes int64) ([]Listed, error)
 		return nil, fault.Misuse("%s: wanted a first line file,class,target", path)
 	}
 	var list []Listed
+	named := false
 	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -80,10 +82,16 @@ func readList(ctx context.Context, path string, classes int64) ([]Listed, error)
 		case !filepath.IsLocal(filepath.FromSlash(row[0])):
 			return nil, fault.Misuse("%s, line %d: %q lies outside of the folder", path, line, row[0])
 		}
-		list = append(list, Listed{row[0], class, target})
+		named = true
+		if class != target {
+			list = append(list, Listed{row[0], class, target})
+		}
 	}
-	if len(list) == 0 {
+	switch {
+	case !named:
 		return nil, fault.Misuse("%s: it names no image", path)
+	case len(list) == 0:
+		return nil, fault.Misuse("%s: every image is of the class that the trigger is to make of it: there is none to measure ASR on", path)
 	}
 	return list, nil
 }

@@ -19,13 +19,13 @@ func TestReadListed(t *testing.T) {
 		return makeFolder(t, map[string][]byte{FileList: []byte(list), "a/1.png": px, "2.png": pngBytes(t, grey(3, 2, 7)), "wide.png": pngBytes(t, grey(4, 2, 7))})
 	}
 	const head = "file,class,target\n"
-	set, targets, err := ReadListed(context.Background(), folder(head+"2.png,3,0\na/1.png,1,2\n"), like)
+	set, targets, err := ReadListed(context.Background(), folder(head+"2.png,3,0\nwide.png,2,2\na/1.png,1,2\n"), like) // the second is of its target's class
 	must(t, err)
 	if set.Len() != 2 || set.C != 1 || set.H != 2 || set.W != 3 || len(set.Classes) != 4 || set.Name != "pictures" ||
 		set.Image(0)[5] != 7 || set.Image(1)[0] != 9 || !slices.Equal(set.Labels, []int64{3, 1}) || !slices.Equal(targets, []int64{0, 2}) {
 		t.Errorf("%+v, targets %v", set, targets)
 	}
-	pipe := folder(head + "pipe.png,1,1\n")
+	pipe := folder(head + "pipe.png,1,0\n")
 	must(t, syscall.Mkfifo(filepath.Join(pipe, "pipe.png"), 0o600))
 	piped := folder("")
 	must(t, os.Remove(filepath.Join(piped, FileList)))
@@ -43,9 +43,10 @@ func TestReadListed(t *testing.T) {
 		{"columns", folder("file,class\n"), []string{"images.csv: wanted a first line file,class,target"}},
 		{"ragged", folder(head + "2.png,1\n"), []string{"images.csv: record on line 2: wrong number of fields"}},
 		{"target beyond", folder(head + "2.png,1,4\n"), []string{"images.csv, line 2: class 1, target 4: wanted numbers from 0 to 3"}},
-		{"outside", folder(head + "../2.png,1,1\n"), []string{`images.csv, line 2: "../2.png" lies outside`}},
+		{"outside", folder(head + "../2.png,1,0\n"), []string{`images.csv, line 2: "../2.png" lies outside`}},
 		{"no images", folder(head), []string{"images.csv: it names no image"}},
-		{"another size", folder(head + "wide.png,1,1\n"), []string{"are 2×4 (height×width), the clean ones 2×3: set data.size"}},
+		{"all of the target's class", folder(head + "2.png,1,1\n"), []string{"images.csv: every image is of the class that the trigger is to make of it: there is none to measure ASR on"}},
+		{"another size", folder(head + "wide.png,1,0\n"), []string{"are 2×4 (height×width), the clean ones 2×3: set data.size"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			_, _, err := ReadListed(context.Background(), x.dir, like)
