@@ -95,11 +95,16 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy) error {
 			return err
 		}
 		if !again {
+			if untouched != nil {
+				untouched.Close()
+			}
 			if !smooth {
 				r.warnOfRelearning()
 			}
 			return nil
 		}
+		r.result.ForgetAttempt()
+		r.original.Close()
 		r.original, remedy.Model = untouched, untouched
 	}
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"reflect"
@@ -129,6 +130,28 @@ func TestAnotherAttempt(t *testing.T) {
 	}
 	if phases["relearn"] != 2 || phases["relearn 2"] != 4 {
 		t.Errorf("epochs %v", phases)
+	}
+}
+
+// What was found on the first attempt's model is not told where another attempt, which it
+// gave way to, did not end.
+func TestAnotherAttemptInterrupted(t *testing.T) {
+	f := newFixture(t)
+	f.attack()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	env := f.env
+	env.Progress = &stopper{phase: "relearn", left: 10, cancel: cancel} // two epochs of four batches, and two
+	c := f.config("relearn.epochs=2", "relearn.attempts=2", "relearn.counter.enough=0")
+	if _, err := Run(ctx, c, env, RunOptions{}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	r, err := runstore.ReadResult(f.path("run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := r.Remains(); r.Attempts != 2 || left != "" || r.Raised != 0 {
+		t.Errorf("after %d attempts: raised by %v, %q", r.Attempts, r.Raised, left)
 	}
 }
 

@@ -28,7 +28,7 @@ func (r *run) warnOfAccuracy() {
 		if relearn.Rho > 0 {
 			advice = append(advice, "relearn.rho=0 costs a model less that was not trained well")
 		}
-		if relearn.Counter.Weight > 0 {
+		if relearn.Counter.Weight > 0 && r.head != nil {
 			advice = append(advice, "a lower relearn.counter.weight costs less, but removes less")
 		}
 	}

@@ -43,25 +43,28 @@ func TestWarnsOfLostAccuracy(t *testing.T) {
 	log, _ := logtest.NewNullLogger()
 	const fell, samples = "accuracy fell from 90.0 to 84.0 %: ", "more clean samples or a lower relearn.lr may cost less"
 	const rho, weight = "relearn.rho=0 costs a model less that was not trained well", "a lower relearn.counter.weight costs less, but removes less"
+	head := &model.Layer{}
 	acc := func(v float64) *float64 { return &v }
 	for _, c := range []struct {
 		before, after *float64
 		method        string
 		rho, weight   float64
+		head          *model.Layer
 		want          string // "": no warning
 	}{
-		{acc(0.9), acc(0.84), config.MethodULRL, 0.6, 0.5, fell + rho + "; " + weight},
-		{acc(0.9), acc(0.84), config.MethodULRL, 0.6, 0, fell + rho},
-		{acc(0.9), acc(0.84), config.MethodULRL, 0, 0.5, fell + weight},
-		{acc(0.9), acc(0.84), config.MethodULRL, 0, 0, fell + samples},
-		{acc(0.9), acc(0.84), config.MethodFT, 0.6, 0.5, fell + samples},
-		{acc(0.9), acc(0.84), config.MethodFTSAM, 0.6, 0.5, fell + "a lower relearn.rho costs less, but removes less"},
-		{acc(0.9), acc(0.86), config.MethodULRL, 0.6, 0.5, ""},
-		{acc(0.8), acc(0.9), config.MethodULRL, 0.6, 0.5, ""},
-		{nil, nil, config.MethodULRL, 0.6, 0.5, ""}, // not measured
+		{acc(0.9), acc(0.84), config.MethodULRL, 0.6, 0.5, head, fell + rho + "; " + weight},
+		{acc(0.9), acc(0.84), config.MethodULRL, 0.6, 0.5, nil, fell + rho}, // what needs a head was not done
+		{acc(0.9), acc(0.84), config.MethodULRL, 0.6, 0, head, fell + rho},
+		{acc(0.9), acc(0.84), config.MethodULRL, 0, 0.5, head, fell + weight},
+		{acc(0.9), acc(0.84), config.MethodULRL, 0, 0, head, fell + samples},
+		{acc(0.9), acc(0.84), config.MethodFT, 0.6, 0.5, head, fell + samples},
+		{acc(0.9), acc(0.84), config.MethodFTSAM, 0.6, 0.5, head, fell + "a lower relearn.rho costs less, but removes less"},
+		{acc(0.9), acc(0.86), config.MethodULRL, 0.6, 0.5, head, ""},
+		{acc(0.8), acc(0.9), config.MethodULRL, 0.6, 0.5, head, ""},
+		{nil, nil, config.MethodULRL, 0.6, 0.5, head, ""}, // not measured
 	} {
 		settings := &config.Config{Defense: config.Defense{Method: c.method}, Relearn: config.Relearn{Rho: c.rho, Counter: config.Counter{Weight: c.weight}}}
-		r := &run{env: Env{Log: log}, c: settings, result: &runstore.Result{Before: metrics.Scores{ACC: c.before}, After: metrics.Scores{ACC: c.after}}}
+		r := &run{env: Env{Log: log}, c: settings, head: c.head, result: &runstore.Result{Before: metrics.Scores{ACC: c.before}, After: metrics.Scores{ACC: c.after}}}
 		r.warnOfAccuracy()
 		if got := strings.Join(r.result.Warnings, "\n"); got != c.want {
 			t.Errorf("%+v: %q", c, got)

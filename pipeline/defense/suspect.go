@@ -129,12 +129,8 @@ func MayBe(few, all []Lead) []int {
 			held = append(held, place)
 		}
 	}
-	shares := make([]float64, len(few))
-	for i, lead := range few {
-		shares[i] = lead.Share
-	}
-	for _, i := range highestOf(shares, len(shares)) {
-		if shares[i] >= half {
+	for _, i := range furthest(few) {
+		if few[i].Share >= half {
 			add(i)
 		}
 	}
@@ -150,20 +146,28 @@ func MayBe(few, all []Lead) []int {
 // ahead is the place of the class that is led to furthest, where that is far and its odds
 // are so many times those of any other.
 func ahead(leads []Lead, times float64) (place int, out bool) {
-	for i, lead := range leads {
-		if lead.Share > leads[place].Share {
-			place = i
-		}
+	if len(leads) == 0 {
+		return 0, false
+	}
+	place = furthest(leads)[0]
+	if !(leads[place].Share > far) { // nor where it is not a number
+		return 0, false
 	}
 	for i, lead := range leads {
 		if i != place && odds(leads[place].Share) < times*odds(lead.Share) {
 			return 0, false
 		}
 	}
-	if len(leads) == 0 || leads[place].Share <= far {
-		return 0, false
-	}
 	return place, true
+}
+
+// furthest are the places of the classes, those that are led to furthest first.
+func furthest(leads []Lead) []int {
+	shares := make([]float64, len(leads))
+	for i, lead := range leads {
+		shares[i] = lead.Share
+	}
+	return highestOf(shares, len(shares))
 }
 
 // odds are those of a share, of a whole one a million.

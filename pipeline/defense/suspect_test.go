@@ -114,6 +114,7 @@ func TestStandsOut(t *testing.T) {
 	}{
 		{nil, 0, false}, {[]float64{0.2}, 0, false}, {[]float64{0.4}, 0, true}, {[]float64{0.1, 0.3}, 0, false}, {[]float64{0.06, 0.4}, 1, true},
 		{[]float64{0.1, 0.4, 0.4}, 0, false}, {[]float64{0.15, 0.37, 0.21}, 0, false}, {[]float64{0.65, 0.86}, 0, false}, // of small plain networks
+		{[]float64{math.NaN(), 0.99, 0.1}, 1, true}, {[]float64{math.NaN(), 0.1}, 0, false}, {[]float64{math.NaN()}, 0, false},
 		{[]float64{0.94, 0.99}, 0, false}, {[]float64{0.94, 0.995}, 1, true}, {[]float64{0.69, 0.21}, 0, false}, {[]float64{1, 0.9}, 0, true}, {[]float64{0.5, 1, 1}, 0, false},
 	} {
 		leads := make([]Lead, len(c.shares))

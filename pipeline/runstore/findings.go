@@ -104,9 +104,19 @@ func (r *Result) NoteRemains(class int, byAll bool, share float64) {
 	}
 }
 
+// ForgetAttempt takes back what was noted of an attempt whose model another one replaces.
+func (r *Result) ForgetAttempt() {
+	r.Raised = 0
+	for i := range r.Suspects {
+		r.Suspects[i].LedAfter, r.Suspects[i].LedByAllAfter = 0, 0
+	}
+}
+
 // StillLed tells whether on the cleaned model one of the suspects is led to beyond a share.
 func (r *Result) StillLed(beyond float64) bool {
-	return slices.ContainsFunc(r.Suspects, func(c Class) bool { return max(c.LedAfter, c.LedByAllAfter) > beyond })
+	return slices.ContainsFunc(r.Suspects, func(c Class) bool {
+		return !(max(c.LedAfter, c.LedByAllAfter) <= beyond) // nor where it is not a number
+	})
 }
 
 // Remains says how far the classes that triggers were held against are led to on the

@@ -1,6 +1,9 @@
 package runstore
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 func TestRemains(t *testing.T) {
 	r := Result{Attempts: 1, Suspects: []Class{{Index: 6, Name: "Shirt", Led: 0.99, LedByAll: 0.4}, {Index: 0, Led: 0.2}}}
@@ -21,5 +24,12 @@ func TestRemains(t *testing.T) {
 		"That took 2 attempts, each twice as long as the one before."
 	if r.Remains() != all || !r.StillLed(0.1) || r.StillLed(0.3) {
 		t.Errorf("by both, of two: %q", r.Remains())
+	}
+	r.NoteRemains(0, true, math.NaN())
+	if !r.StillLed(0.5) {
+		t.Error("what is no number is taken for little")
+	}
+	if r.ForgetAttempt(); r.Remains() != "" || r.StillLed(0) {
+		t.Errorf("of an attempt that is gone: %q", r.Remains())
 	}
 }
