@@ -70,9 +70,9 @@ func (r *run) ulrl(ctx context.Context) error {
 	for _, s := range scores {
 		remedy.Selections = append(remedy.Selections, defense.Select(s, r.c.Suspicious))
 	}
+	r.result.Kept = !r.c.Relearn.Reinitialise
 	r.note(remedy.Selections)
-	if !r.c.Relearn.Reinitialise {
-		r.result.Kept = true
+	if r.result.Kept {
 		remedy.Layers, remedy.Selections = nil, nil
 	}
 	return r.against(ctx, remedy)
@@ -204,7 +204,7 @@ func (r *run) note(selections []defense.Selection) {
 			r.warn(sel.Layer + ": " + sel.Note)
 		}
 	}
-	if len(r.result.Suspicious) == 0 && r.result.SuspiciousClass == nil {
-		r.env.Log.Warn(r.result.NoNeurons())
+	if little := r.result.LittleDone(); little != "" {
+		r.env.Log.Warn(little)
 	}
 }

@@ -41,7 +41,7 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 		}
 	}
 	if c, before, after := r.LostMost(); c != nil {
-		paragraph(w, width, "", fmt.Sprintf("Class %s lost most of the others: accuracy on its images %.2f %% before, %.2f %% after", printable(c.String()), 100*before, 100*after))
+		paragraph(w, width, "", fmt.Sprintf("Class %s lost most%s: accuracy on its images %.2f %% before, %.2f %% after", printable(c.String()), r.OfTheOthers(), 100*before, 100*after))
 	}
 	if none := r.NoNeurons(); none != "" {
 		paragraph(w, width, "", printable(none))
@@ -52,6 +52,9 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 		}
 		fmt.Fprintf(w, "Suspicious neurons%s (%d)\n", done, len(r.Suspicious))
 		table(w, neuronRows(r.Suspicious))
+		if little := r.LittleDone(); little != "" {
+			paragraph(w, width, "", little)
+		}
 	}
 	if more := len(r.Suspicious) - maxNeurons; more > 0 {
 		fmt.Fprintf(w, "  and %d more%s\n", more, where(r))

@@ -96,8 +96,10 @@ func newPage(r *runstore.Result, epochs []runstore.EpochEvent) page {
 			{"RA", "robust accuracy", share(r.Before.RA), share(r.After.RA), change(r.Before.RA, r.After.RA)},
 		},
 	}
-	p.NoNeurons = "None."
-	if len(r.Layers) == 0 && r.Status != runstore.StatusComplete {
+	switch p.NoNeurons = "None."; {
+	case r.OnlyTuned():
+		p.NoNeurons = r.NoNeurons()
+	case len(r.Layers) == 0 && r.Status != runstore.StatusComplete:
 		p.NoNeurons = "The run did not come as far as looking for them."
 	}
 	p.setNeurons(r.Suspicious)

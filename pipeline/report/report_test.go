@@ -256,3 +256,20 @@ func TestHTMLWriteError(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Where there are no neurons the page says why.
+func TestNoNeurons(t *testing.T) {
+	for name, c := range map[string]struct {
+		result runstore.Result
+		want   string
+	}{
+		"none":                       {runstore.Result{Status: "complete"}, "None."},
+		"interrupted":                {runstore.Result{Status: "interrupted", Method: "ulrl"}, "The run did not come as far as looking for them."},
+		"a method without":           {runstore.Result{Status: "complete", Method: "ft"}, "The method, ft, looks for no neurons."},
+		"that method's, interrupted": {runstore.Result{Status: "interrupted", Method: "ft-sam"}, "The method, ft-sam, looks for no neurons."},
+	} {
+		if got := newPage(&c.result, nil).NoNeurons; got != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

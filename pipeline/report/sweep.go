@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"ulrl/pipeline/runstore"
 )
@@ -239,14 +240,40 @@ func newSweepPage(s Sweep) sweepPage {
 		p.Rows = append(p.Rows, sweepPageRow{row, cells(row)})
 	}
 	p.Attacks = s.attacks(rows)
+	p.Facts = s.facts()
+	return p
+}
+
+// facts are how the runs were made: each with the values that it has, but for the times,
+// of which the first is told.
+func (s *Sweep) facts() []fact {
+	var names []string
+	values := map[string][]string{}
 	for _, run := range s.Runs {
-		if run.Result != nil && run.Result.Versions.ULRL != "" {
-			// Of one run for all: what differs between runs is in the table.
-			p.Facts = slices.DeleteFunc(facts(run.Result), func(f fact) bool { return f.Name == "Status" || f.Name == "Seed" })
-			break
+		if run.Result == nil || run.Result.Versions.ULRL == "" {
+			continue
+		}
+		for _, f := range facts(run.Result) {
+			if f.Name == "Status" || f.Name == "Seed" { // the table has them
+				continue
+			}
+			if values[f.Name] == nil {
+				names = append(names, f.Name)
+			}
+			if !slices.Contains(values[f.Name], f.Value) {
+				values[f.Name] = append(values[f.Name], f.Value)
+			}
 		}
 	}
-	return p
+	var all []fact
+	for _, name := range names {
+		of := values[name]
+		if name == "Started" {
+			of = []string{slices.Min(of)}
+		}
+		all = append(all, fact{name, strings.Join(of, "; ")})
+	}
+	return all
 }
 
 func cells(row SweepRow) []sweepCell {

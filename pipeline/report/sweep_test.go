@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,21 @@ func TestSweepHTML(t *testing.T) {
 	}
 	if strings.Index(page, "Failures") > strings.Index(page, "Configs and settings") {
 		t.Error("failures do not come first")
+	}
+}
+
+// What differs between runs is told of all of them.
+func TestSweepFacts(t *testing.T) {
+	s := sample()
+	for i := range s.Runs {
+		if r := s.Runs[i].Result; r != nil {
+			r.Versions.ULRL, r.Started = "1.0", fmt.Sprintf("2026-01-0%dT00:00:00Z", 9-i)
+			r.Clean = runstore.Clean{Count: 100 * (1 + i/3), Of: 1000}
+		}
+	}
+	want := []fact{{"Started", "2026-01-06T00:00:00Z"}, {"Clean samples", "100 of 1,000 (10 %); 200 of 1,000 (20 %)"}, {"ULRL", "1.0"}}
+	if got := s.facts(); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
 	}
 }
 

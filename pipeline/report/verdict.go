@@ -59,8 +59,8 @@ func judgeScores(r *runstore.Result) Verdict {
 		if r.OnlyTuned() {
 			return Verdict{Warn, "Fine-tuned, effect unproven: " + numbers, noTrigger}
 		}
-		if r.ByPatch() {
-			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s; %s", r.SuspiciousClass, numbers), noTrigger}
+		if led := ledBy(r); led != "" {
+			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: %s; %s", led, numbers), noTrigger}
 		}
 		if len(r.Suspicious) == 0 {
 			return Verdict{Neutral, "Nothing suspicious found; " + numbers, noTrigger}
@@ -72,8 +72,8 @@ func judgeScores(r *runstore.Result) Verdict {
 	switch {
 	case *before <= goneASR && *after <= goneASR:
 		const other = "What the given trigger does says nothing of a backdoor with another one."
-		if r.ByPatch() {
-			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: a few pixels led to class %s, the given trigger never worked; %s", r.SuspiciousClass, numbers), other}
+		if led := ledBy(r); led != "" {
+			return Verdict{Warn, fmt.Sprintf("Cleaned, but unproven: %s, the given trigger never worked; %s", led, numbers), other}
 		}
 		return Verdict{Neutral, "The given trigger does not work on this model, before or after: " + numbers, other}
 	case *after <= goneASR && loss > metrics.HeavyLoss: // the price is named first
@@ -88,18 +88,29 @@ func judgeScores(r *runstore.Result) Verdict {
 	return Verdict{Bad, "Backdoor not gone: " + numbers, triggeredText(*after)}
 }
 
+// ledBy says what led to the suspicious class, where that stands out; "" otherwise.
+func ledBy(r *runstore.Result) string {
+	switch c := r.SuspiciousClass; {
+	case r.ByPatch():
+		return fmt.Sprintf("a few pixels led to class %s", c)
+	case c != nil && c.LedByAll > 0:
+		return fmt.Sprintf("a small change of all pixels led to class %s", c)
+	}
+	return ""
+}
+
 const noTrigger = "No trigger is known for this model, so whether a backdoor is left could not be measured."
 
 // triggeredText puts an ASR into words.
 func triggeredText(asr float64) string {
-	return fmt.Sprintf("The trigger still turns %.1f %% of the images into the target class.", 100*asr)
+	return fmt.Sprintf("The trigger still works on %.1f %% of the images.", 100*asr)
 }
 
 // found says what selection found, where the headline does not.
 func found(r *runstore.Result) string {
 	text := foundClass(r)
 	if c, before, after := r.LostMost(); c != nil {
-		text += fmt.Sprintf(" Class %s lost most of the others: accuracy on its own images %.3f → %.3f.", c, before, after)
+		text += fmt.Sprintf(" Class %s lost most%s: accuracy on its own images %.3f → %.3f.", c, r.OfTheOthers(), before, after)
 	}
 	return text
 }
@@ -119,10 +130,10 @@ func foundNeurons(r *runstore.Result) string {
 	if none := r.NoNeurons(); none != "" {
 		return none
 	}
-	if (r.Before.ASR == nil || r.After.ASR == nil) && !r.ByPatch() {
-		return "" // the headline has it
+	if (r.Before.ASR == nil || r.After.ASR == nil) && ledBy(r) == "" {
+		return r.LittleDone() // the headline has the rest
 	}
-	return neurons(len(r.Suspicious)) + " " + fate(r) + " and relearned."
+	return strings.TrimSpace(neurons(len(r.Suspicious)) + " " + fate(r) + " and relearned. " + r.LittleDone())
 }
 
 // fate is what was done with suspicious neurons.

@@ -177,5 +177,25 @@ func (r *Result) NoNeurons() string {
 	case r.SuspiciousClass != nil:
 		return "No neuron was suspicious."
 	}
-	return "No neuron was suspicious and no class was looked for: relearning was little more than fine-tuning, which seldom removes a backdoor."
+	return r.LittleDone()
+}
+
+// LittleDone says so where nothing was held against a backdoor; "" otherwise.
+func (r *Result) LittleDone() string {
+	found := "No neuron was suspicious"
+	if len(r.Suspicious) > 0 {
+		found = "Suspicious neurons kept their weights"
+	}
+	if r.OnlyTuned() || r.SuspiciousClass != nil || len(r.Suspicious) > 0 && !r.Kept {
+		return ""
+	}
+	return found + " and no class was looked for: relearning was little more than fine-tuning, which seldom removes a backdoor."
+}
+
+// OfTheOthers is " of the others" where LostMost leaves out a suspicious class.
+func (r *Result) OfTheOthers() string {
+	if r.SuspiciousClass == nil {
+		return ""
+	}
+	return " of the others"
 }
