@@ -26,11 +26,7 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	fail := func(err error) (float64, error) {
 		return 0, fmt.Errorf("fit the head's biases to the clean samples: %w", err)
 	}
-	var o outputs
-	err = eachAnswer(ctx, dev, m, clean, func(logits, labels *torch.Tensor) {
-		o.logits = append(o.logits, torch.Values[float64](logits.To(torch.Float64))...)
-		o.labels = append(o.labels, torch.Values[int64](labels)...)
-	})
+	o, err := answers(ctx, dev, m, clean)
 	if err != nil {
 		return fail(err)
 	}
@@ -38,9 +34,11 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	if err != nil {
 		return fail(err)
 	}
+	var was []float32
 	err = dev.Do(ctx, func(s *torch.Scope) error {
 		s.NoGrad(func() {
 			bias := m.Parameter(s, head.Bias)
+			was = torch.Values[float32](bias.To(torch.Float32))
 			bias.CopyFrom(bias.Add(torch.From(s, by, len(by)).To(bias.DType())))
 		})
 		return s.Err()
@@ -48,7 +46,33 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	if err != nil {
 		return fail(err)
 	}
-	return by[suspicious[0].Class], nil
+	now, err := answers(ctx, dev, m, clean)
+	if err != nil {
+		return fail(err)
+	}
+	if now.raised(o, by) {
+		return by[suspicious[0].Class], nil
+	}
+	err = dev.Do(ctx, func(s *torch.Scope) error {
+		s.NoGrad(func() {
+			bias := m.Parameter(s, head.Bias)
+			bias.CopyFrom(torch.From(s, was, len(was)).To(bias.DType()))
+		})
+		return s.Err()
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return 0, nil
+}
+
+// answers are a model's outputs for the samples of an epoch.
+func answers(ctx context.Context, dev *torch.Device, m *torch.Module, src train.Source) (o outputs, err error) {
+	err = eachAnswer(ctx, dev, m, src, func(logits, labels *torch.Tensor) {
+		o.logits = append(o.logits, torch.Values[float64](logits.To(torch.Float64))...)
+		o.labels = append(o.labels, torch.Values[int64](labels)...)
+	})
+	return o, err
 }
 
 func classesOf(suspicious []Suspect) []int {
@@ -63,6 +87,17 @@ func classesOf(suspicious []Suspect) []int {
 type outputs struct {
 	logits []float64
 	labels []int64
+}
+
+// raised tells whether the logits are those that were, each class's raised by so much.
+func (o outputs) raised(were outputs, by []float64) bool {
+	const rounding = 0.01 // nats
+	for i, logit := range o.logits {
+		if !(math.Abs(logit-were.logits[i]-by[i%len(by)]) <= rounding) { // nor where it is not a number
+			return false
+		}
+	}
+	return true
 }
 
 func (o outputs) classes() int { return len(o.logits) / len(o.labels) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"ulrl/pipeline/model"
@@ -147,6 +148,33 @@ func TestBalance(t *testing.T) {
 			if v != weight[i] {
 				t.Errorf("weight %d is %v, was %v", i, v, weight[i])
 			}
+		}
+		return s.Err()
+	})
+}
+
+// Where the biases are not what is added last, what the logits need is not theirs to
+// give: they stay.
+func TestBalanceOfScaledLogits(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	bias := []float32{0.1, -0.2, 0}
+	var m *torch.Module
+	testenv.Do(t, dev, func(s *torch.Scope) (err error) {
+		b := torch.NewBuilder(keep)
+		m, err = b.Finish(b.Part("Head").Parameter("weight", torch.From(s, []float32{0, 1, 0}, 3, 1)).
+			Parameter("bias", torch.From(s, bias, 3)).
+			Define("def forward(self, x):\n    return 14 * torch.linear(x, self.weight, self.bias)\n"))
+		return err
+	})
+	raised, err := Balance(t.Context(), dev, m, model.Layer{Weight: "weight", Bias: "bias"}, []Suspect{{Class: 1}}, 1, uneven{})
+	if err != nil || raised != 0 {
+		t.Errorf("raised by %v, %v", raised, err)
+	}
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		if got := torch.Values[float32](m.Parameter(s, "bias")); !slices.Equal(got, bias) {
+			t.Errorf("the biases are %v", got)
 		}
 		return s.Err()
 	})
