@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -119,6 +120,9 @@ func TestRecordRoundTrip(t *testing.T) {
 		}
 		return err
 	})
+	if text, err := os.ReadFile(f.path("imported", FileImport)); err != nil || !bytes.Contains(text, []byte(`"checksum"`)) || runstore.CheckSeal(text) != nil {
+		t.Errorf("%s: %s, %v", FileImport, text, err)
+	}
 	colourImages(t, f.path("colour"), 2)
 	c, err := config.Load(f.path("imported", FileImportConfig), config.Options{Sets: []string{
 		"data.kind=folder", "device=cpu", "output=" + f.path("run"), "clean.ratio=0.8", "unlearn.epochs=1", "relearn.epochs=1", "unlearn.batch_size=8", "relearn.batch_size=8",

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -109,18 +108,12 @@ func (im *importing) write(ctx context.Context) error {
 		}
 	}
 	settings := im.config() // which may warn
-	text, err := json.MarshalIndent(im.result, "", "  ")
-	if err != nil {
-		return err
-	}
-	for name, data := range map[string][]byte{
-		config.BackdooredFile: model, FileImport: append(text, '\n'), FileImportConfig: settings,
-	} {
+	for name, data := range map[string][]byte{config.BackdooredFile: model, FileImportConfig: settings} {
 		if err := runstore.WriteFileAtomic(filepath.Join(im.partial, name), data, 0o644); err != nil {
 			return err
 		}
 	}
-	return nil
+	return runstore.WriteSealed(filepath.Join(im.partial, FileImport), im.result)
 }
 
 // model makes the record's network with its weights, as TorchScript.
