@@ -529,11 +529,12 @@ func TestWhatWasFoundStays(t *testing.T) {
 	})
 }
 
-// Of two classes each has half of the images with triggers, and no say in the other's.
+// Of two classes each has half of the images with triggers, and no say in the other's; what
+// is asked of all weighs as of one.
 func TestLossOfTwoClasses(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	logits := [][2]float64{{1, 0}, {0, 2}, {0, 0}, {3, 0}}
-	o := opponent{Counter: Counter{Classes: []Suspect{{Class: 1}, {Class: 0}}}}
+	o := opponent{Counter: Counter{Counter: config.Counter{Share: 1, DenseLabels: 0.5}, Classes: []Suspect{{Class: 1}, {Class: 0}}}}
 	for _, suspect := range o.Classes {
 		for _, kind := range o.kinds(nil) {
 			o.triggers = append(o.triggers, trigger{kind: kind, class: suspect.Class})
@@ -541,13 +542,24 @@ func TestLossOfTwoClasses(t *testing.T) {
 	}
 	but := func(image, class int) float64 { return -math.Log(1 - math.Exp(logShareOf(logits[image], class))) }
 	want := ((but(0, 1)+but(1, 1))/2 + but(2, 0)) / 2 // the last is of class 0
+	labels := []int64{0, 0, 1, 0}
+	ordinary := 0.0
+	for i, label := range labels {
+		ordinary -= logShareOf(logits[i], int(label)) / 4
+	}
+	l := lesson{o: config.Relearn{Counter: config.Counter{Weight: 0.3}}, opponent: &o}
 	testenv.Do(t, dev, func(s *torch.Scope) error {
 		var flat []float64
 		for _, v := range logits {
 			flat = append(flat, v[:]...)
 		}
-		if got := o.loss(torch.From(s, flat, 4, 2), torch.From(s, []int64{0, 0, 1, 0}, 4)).Item(); math.Abs(got-want) > 1e-5 {
+		all, trues := torch.From(s, flat, 4, 2), torch.From(s, labels, 4)
+		if got := o.loss(all, trues).Item(); math.Abs(got-want) > 1e-5 {
 			t.Errorf("loss %v, want %v", got, want)
+		}
+		whole, _ := l.loss(s, torch.From(s, slices.Concat(flat, flat), 8, 2), trues, nil)
+		if got, want := whole.Item(), ordinary+0.3*(want+0.5*ordinary); math.Abs(got-want) > 1e-5 {
+			t.Errorf("with labels: loss %v, want %v", got, want)
 		}
 		return nil
 	})

@@ -189,7 +189,7 @@ func (l lesson) loss(s *torch.Scope, all, labels, wanted *torch.Tensor) (whole, 
 	triggered := all.Narrow(0, n, of)
 	against := l.opponent.loss(triggered, labels.Narrow(0, 0, of))
 	for i, t := range l.opponent.triggers {
-		weight := t.labels()
+		weight := t.labels() / float64(len(l.opponent.Classes)) // of several classes the mean, as of the loss
 		if from, count := l.opponent.part(i, of); weight > 0 && count > 0 {
 			taught := l.ordinary(triggered.Narrow(0, from, count), labels.Narrow(0, from, count), narrowed(wanted, from, count))
 			against = against.Add(taught.MulScalar(weight))
