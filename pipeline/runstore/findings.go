@@ -112,10 +112,16 @@ func (r *Result) ForgetAttempt() {
 	}
 }
 
-// StillLed tells whether on the cleaned model one of the suspects is led to beyond a share.
+// StillLed tells whether on the cleaned model one of the suspects is led to beyond a share. Of
+// classes that it only may be as well few pixels tell: a small change of all leads as far to
+// innocent ones (to shirts by 0.27 where there never was a backdoor).
 func (r *Result) StillLed(beyond float64) bool {
 	return slices.ContainsFunc(r.Suspects, func(c Class) bool {
-		return !(max(c.LedAfter, c.LedByAllAfter) <= beyond) // nor where it is not a number
+		led := max(c.LedAfter, c.LedByAllAfter)
+		if slices.ContainsFunc(r.AlsoSuspicious, func(also Class) bool { return also.Index == c.Index }) {
+			led = c.LedAfter
+		}
+		return !(led <= beyond) // nor where it is not a number
 	})
 }
 

@@ -25,6 +25,14 @@ func TestRemains(t *testing.T) {
 	if r.Remains() != all || !r.StillLed(0.1) || r.StillLed(0.3) {
 		t.Errorf("by both, of two: %q", r.Remains())
 	}
+	r.SuspiciousClass, r.AlsoSuspicious = &Class{Index: 0}, []Class{{Index: 6}}
+	if r.StillLed(0.1) || !r.StillLed(0.03) {
+		t.Error("all pixels lead to a class that it may be as well, as to innocent ones")
+	}
+	r.NoteRemains(6, false, 0.2)
+	if !r.StillLed(0.1) {
+		t.Error("few pixels lead to a class that it may be as well")
+	}
 	r.NoteRemains(0, true, math.NaN())
 	if !r.StillLed(0.5) {
 		t.Error("what is no number is taken for little")
