@@ -11,12 +11,9 @@ import (
 	"ulrl/pipeline/fault"
 )
 
-// allToAll is the label mode in which each class leads to the next.
-const allToAll = "all2all"
-
 // goal is the label that a triggered image of a class is to get.
 func goal(c config.Attack, label int64, classes int) int64 {
-	if c.LabelMode == allToAll {
+	if c.LabelMode == config.AllToAll {
 		return (label + 1) % int64(classes)
 	}
 	return int64(c.Target)

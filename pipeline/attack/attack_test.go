@@ -303,6 +303,23 @@ func TestVictimsLeaveTheTargetClassOut(t *testing.T) {
 	}
 }
 
+// What triggered images of a batch are taught is what Victims measures them by.
+func TestGoals(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	for mode, want := range map[string][]int64{"all2one": {1, 1, 1}, "all2all": {1, 2, 0}} {
+		testenv.Do(t, dev, func(s *torch.Scope) error {
+			got := torch.Values[int64](goals(s, config.Attack{LabelMode: mode, Target: 1}, 3, torch.From(s, []int64{0, 1, 2}, 3)))
+			if err := s.Err(); err != nil {
+				return err
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %v", mode, got)
+			}
+			return nil
+		})
+	}
+}
+
 func TestPoison(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()

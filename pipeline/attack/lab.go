@@ -257,10 +257,10 @@ func (l *Lab) goals(s *torch.Scope, labels *torch.Tensor) *torch.Tensor {
 }
 
 func goals(s *torch.Scope, c config.Attack, classes int, labels *torch.Tensor) *torch.Tensor {
-	if c.LabelMode != allToAll {
+	if c.LabelMode != config.AllToAll {
 		return s.Full(float64(c.Target), torch.Int64, labels.Len())
 	}
-	next := labels.AddScalar(1)
+	next := labels.AddScalar(1).To(torch.Int64) // a scalar makes numbers of it that are no labels
 	return next.Mul(next.NeScalar(float64(classes)).To(torch.Int64))
 }
 

@@ -22,7 +22,7 @@ func Poison(ctx context.Context, dev *torch.Device, trigger *torch.Module, set *
 	if err := Apply(ctx, dev, trigger, poisoned, chosen, n); err != nil {
 		return nil, err
 	}
-	if !cleanLabel(c) {
+	if !c.CleanLabel() {
 		for _, i := range chosen {
 			poisoned.Labels[i] = goal(c, set.Labels[i], len(set.Classes))
 		}
@@ -30,16 +30,12 @@ func Poison(ctx context.Context, dev *torch.Device, trigger *torch.Module, set *
 	return poisoned, nil
 }
 
-// cleanLabel says whether the attack leaves labels as they are and so poisons
-// images of the target class alone.
-func cleanLabel(c config.Attack) bool { return c.Name == "lc" || c.Name == "sig" && c.SIG.CleanLabel }
-
 // Choose draws n images to poison, by seed: of those whose class is not their
 // goal, or for a clean-label attack of the target class. The indices ascend.
 func Choose(set *dataset.Set, c config.Attack, n int, seed uint64) ([]int, error) {
 	var candidates []int
 	for i, label := range set.Labels {
-		if cleanLabel(c) == (goal(c, label, len(set.Classes)) == label) {
+		if c.CleanLabel() == (goal(c, label, len(set.Classes)) == label) {
 			candidates = append(candidates, i)
 		}
 	}

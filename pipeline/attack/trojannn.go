@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/model"
 	torch "ulrl/torchbridge"
@@ -80,7 +81,7 @@ func (l *Lab) strongest(ctx context.Context, m *torch.Module) ([]int, error) {
 	}
 	order := make([]int, 0, len(sums))
 	for k := range sums {
-		if l.Config.LabelMode == allToAll || k != l.Config.Target {
+		if l.Config.LabelMode == config.AllToAll || k != l.Config.Target {
 			order = append(order, k)
 		}
 	}

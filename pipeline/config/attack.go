@@ -48,6 +48,12 @@ const AttackRecorded = "recorded"
 // Makes says whether there is an attack that can make a model.
 func (a Attack) Makes() bool { return a.Name != AttackNone && a.Name != AttackRecorded }
 
+// AllToAll is the label mode in which each class leads to the next.
+const AllToAll = "all2all"
+
+// CleanLabel tells whether images of the target class alone are poisoned, whose labels stay.
+func (a Attack) CleanLabel() bool { return a.Name == "lc" || a.Name == "sig" && a.SIG.CleanLabel }
+
 // Trigger is the patch of badnets, blind and trojannn, in pixels of the image before normalisation.
 type Trigger struct {
 	// Size is the side of the patch in pixels.

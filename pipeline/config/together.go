@@ -126,6 +126,9 @@ func (t *together) attack() {
 	if t.c.Data.Classes > 0 && a.Target >= t.c.Data.Classes {
 		t.add("the target must be one of the classes, counted from 0", "attack.target", "data.classes")
 	}
+	if a.CleanLabel() && a.LabelMode == AllToAll {
+		t.add("a clean-label attack poisons images of the one target class: it needs all2one", "attack.name", "attack.label_mode")
+	}
 	if (a.Name == AttackRecorded) != (a.Images != "") {
 		t.add("recorded needs the folder of triggered images, and no other attack takes one", "attack.name", "attack.images")
 	}
