@@ -35,7 +35,7 @@ func newDataCommand(a *app) *cobra.Command {
 type dataInfoOptions struct {
 	configOptions
 	Kind  string
-	Sheet string
+	Sheet outputFile
 }
 
 func newDataInfoCommand(a *app) *cobra.Command {
@@ -59,13 +59,19 @@ training set as data.mean and data.std want them, and what normalisation applies
 	}
 	o.register(cmd)
 	cmd.Flags().StringVar(&o.Kind, "kind", "", "of the folder: `KIND` as data.kind has it; else by what lies there")
-	cmd.Flags().StringVar(&o.Sheet, "sheet", "", "write a contact sheet, some images of each class, to `FILE`.png")
+	o.Sheet.register(cmd, "sheet", "", "write a contact sheet, some images of each class, to `FILE`.png")
 	_ = cmd.MarkFlagFilename("sheet", "png") // fails only for a flag that is not there
 	a.registerJSON(cmd)
 	return cmd
 }
 
 func runDataInfo(ctx context.Context, a *app, o dataInfoOptions, dir string) error {
+	if sheet := o.Sheet.Path; sheet != "" && !strings.EqualFold(filepath.Ext(sheet), ".png") {
+		return fault.Misuse("--sheet %s: it is a PNG: end its name with .png", sheet)
+	}
+	if err := o.Sheet.check(); err != nil {
+		return err
+	}
 	var c *config.Config
 	var err error
 	switch {
@@ -79,7 +85,7 @@ func runDataInfo(ctx context.Context, a *app, o dataInfoOptions, dir string) err
 	if err != nil {
 		return err
 	}
-	found, err := a.engine.data(ctx, c, dataOptions{Sheet: o.Sheet, ByContent: dir != ""})
+	found, err := a.engine.data(ctx, c, dataOptions{Sheet: o.Sheet.Path, ByContent: dir != ""})
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,8 @@ func newExportCommand(a *app) *cobra.Command {
 }
 
 func newExportBackdoorBenchCommand(a *app) *cobra.Command {
-	var record, output string
+	var record string
+	var output outputFile
 	cmd := &cobra.Command{
 		Use:     "backdoorbench MODEL --record RECORD_DIR",
 		Short:   "A cleaned model as the defense_result.pt that BackdoorBench's tools read",
@@ -92,14 +93,17 @@ func newExportBackdoorBenchCommand(a *app) *cobra.Command {
 		ValidArgsFunction: completeModel,
 	}
 	cmd.Flags().StringVar(&record, "record", "", "`FOLDER` of the record that the model was imported from")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE`; else defense/ulrl/defense_result.pt in the record")
+	output.register(cmd, "output", "o", "`FILE`; else defense/ulrl/defense_result.pt in the record")
 	_ = cmd.MarkFlagDirname("record") // fails only for a flag that is not there
 	a.registerConfinement(cmd)
 	a.registerJSON(cmd)
 	return cmd
 }
 
-func runExportBackdoorBench(ctx context.Context, a *app, model, record, output string) error {
+func runExportBackdoorBench(ctx context.Context, a *app, model, record string, output outputFile) error {
+	if err := output.check(); err != nil {
+		return err
+	}
 	engine, env, progress, err := a.job()
 	if err != nil {
 		return err
@@ -109,13 +113,14 @@ func runExportBackdoorBench(ctx context.Context, a *app, model, record, output s
 	if err != nil {
 		return err
 	}
-	if output == "" {
-		output = pipeline.DefenseFile(record)
+	path := output.Path
+	if path == "" {
+		path = pipeline.DefenseFile(record)
 	}
-	if err := pipeline.WriteDefense(output, text); err != nil {
+	if err := pipeline.WriteDefense(path, text); err != nil {
 		return err
 	}
-	return a.show(map[string]string{"file": output}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", printable(output)) })
+	return a.show(map[string]string{"file": path}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", printable(path)) })
 }
 
 // newGroup is a command that only has others below it.

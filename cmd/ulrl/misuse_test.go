@@ -23,6 +23,7 @@ func TestMisuse(t *testing.T) {
 	typo := writeFile(t, "typo.yaml", "relearn:\n  lrate: 0.1\n")
 	wrongType := writeFile(t, "type.yaml", "seed: many\n")
 	tooLarge := writeFile(t, "range.yaml", "relearn:\n  lr: 99\n")
+	picture := writeFile(t, "s.png", "")
 	twoTypos := writeFile(t, "two.yaml", "sed: 1\nnam: x\n")
 	for _, c := range []struct {
 		args string
@@ -42,6 +43,10 @@ func TestMisuse(t *testing.T) {
 		{"data info", []string{"give a config or a folder: ulrl data info -c configs/badnets.yaml, or"}},
 		{"data info -c badnets.yaml data", []string{"give a config or a folder"}},
 		{"data info -c badnets.yaml --kind idx", []string{"--kind is for a folder"}},
+		{"data info -c badnets.yaml --sheet s.jpg", []string{"--sheet s.jpg: it is a PNG: end its name with .png"}},
+		{"data info -c badnets.yaml --sheet " + picture, []string{"--sheet ", "is there already: name another file, or replace it by --force"}},
+		{"export backdoorbench x.pt --record r -o " + typo, []string{"--output ", "is there already: name another file, or replace it by --force"}},
+		{"export backdoorbench x.pt --record r -o " + filepath.Dir(typo), []string{"--output ", "is a folder: name a file"}},
 		{"data info nosuch", []string{"data folder nosuch: not found"}},
 		{"data info nosuch --kind zip", []string{"data.kind is \"zip\", wanted one of idx,"}},
 		{"inspect", []string{"give a model: ulrl inspect "}},

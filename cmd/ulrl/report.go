@@ -17,7 +17,7 @@ import (
 
 type reportOptions struct {
 	Format string
-	Output string
+	Output outputFile
 }
 
 func newReportCommand(a *app) *cobra.Command {
@@ -37,13 +37,16 @@ network, or into a table; of a single run it writes its page anew.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return writeReport(cmd.Context(), a, o, args[0]) },
 	}
 	cmd.Flags().StringVar(&o.Format, "format", "html", "`FORMAT`: html, md, csv, json")
-	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "`FILE`; else html into the folder, the others to standard output")
+	o.Output.register(cmd, "output", "o", "`FILE`; else html into the folder, the others to standard output")
 	_ = cmd.RegisterFlagCompletionFunc("format", oneOf("html", "md", "csv", "json"))
 	return cmd
 }
 
 func writeReport(ctx context.Context, a *app, o reportOptions, dir string) error {
 	write, err := reportWriter(ctx, o.Format, dir)
+	if err == nil {
+		err = o.Output.check()
+	}
 	if err != nil {
 		return err
 	}
@@ -51,7 +54,7 @@ func writeReport(ctx context.Context, a *app, o reportOptions, dir string) error
 	if err := write(&out); err != nil {
 		return err
 	}
-	path := o.Output
+	path := o.Output.Path
 	if path == "" && o.Format == "html" {
 		path = filepath.Join(dir, runstore.FileReport)
 	}
