@@ -168,6 +168,9 @@ func (in *Inspection) try(ctx context.Context, dev *torch.Device, file *model.Fi
 			if end == model.Softmax {
 				in.Warnings = append(in.Warnings, "the model ends in a softmax: save it without, since ulrl run needs its logits")
 			}
+			if err := file.CheckLearns(s, m, x); err != nil {
+				in.Warnings = append(in.Warnings, err.Error())
+			}
 			in.Classes = classes
 			in.Input = fmt.Sprintf("N×%d×%d×%d", shape[0], shape[1], shape[2])
 			in.describe(reaction)

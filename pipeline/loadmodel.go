@@ -58,6 +58,9 @@ func (r *run) checkLogits(s *torch.Scope) error {
 		some[i] = i * r.clean.Len() / len(some)
 	}
 	x, _ := dataset.NewLoader(r.clean.Subset(some), dataset.LoaderOptions{BatchSize: len(some), Normalise: r.data.normalise}).Batch(s, 0, 0)
+	if err := r.file.CheckLearns(s, r.original, x); err != nil {
+		return err
+	}
 	end, err := model.Squashed(s, r.original, x)
 	switch {
 	case err != nil:

@@ -277,6 +277,8 @@ func TestBadModels(t *testing.T) {
 	const plain = "    return self.fc.forward(torch.flatten(x, 1))\n"
 	cases := []struct{ name, path, want string }{
 		{"float64", odd("double.pt", full(0.1, torch.Float64), plain), "its weights (fc.weight) are not float32: save it so, as model.float() makes it"},
+		{"no numbers out", odd("nans.pt", full(0.1, torch.Float32), "    return self.fc.forward(torch.flatten(x, 1)) * float('nan')\n"), "its outputs are not numbers (NaN)"},
+		{"no slope", odd("detached.pt", full(0.1, torch.Float32), "    return self.fc.forward(torch.flatten(x, 1)).detach()\n"), "cannot be trained: its outputs have no slope by its weights, as after detach() or within torch.no_grad(); save it without that"},
 		{"not finite", odd("nan.pt", full(math.NaN(), torch.Float32), plain), "not all numbers of fc.weight are finite"},
 		{"shares", odd("softmax.pt", full(0.1, torch.Float32), "    return torch.softmax(self.fc.forward(torch.flatten(x, 1)), 1)\n"), "ends in a softmax"},
 		{"frozen", f.save("frozen.pt", func(b *torch.Builder, _ *torch.Scope) *torch.Part {

@@ -35,6 +35,25 @@ func (f *File) CheckTrainable(m *torch.Module) error {
 	return err
 }
 
+// CheckLearns refuses a model whose outputs, for images N×C×H×W, do not hang on its parameters
+// in a way that can be learnt from. It leaves the model in evaluation mode.
+func (f *File) CheckLearns(s *torch.Scope, m *torch.Module, images *torch.Tensor) error {
+	if err := m.Train(false); err != nil {
+		return err
+	}
+	if err := m.RequireGrad(true); err != nil {
+		return err
+	}
+	learns := m.Forward(images).RequiresGrad()
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if !learns {
+		return fault.Misuse("model %s cannot be trained: its outputs have no slope by its weights, as after detach() or within torch.no_grad(); save it without that", f.Path)
+	}
+	return nil
+}
+
 // Squash is what keeps a model's outputs between 0 and 1.
 type Squash string
 

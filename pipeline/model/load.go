@@ -116,7 +116,11 @@ func (f *File) Probe(s *torch.Scope, m *torch.Module, images *torch.Tensor, clas
 	}
 	shape := images.Shape()
 	var logits []int
-	s.NoGrad(func() { logits = m.Forward(images).Shape() })
+	numbers := true
+	s.NoGrad(func() {
+		scores := m.Forward(images)
+		logits, numbers = scores.Shape(), scores.Eq(scores).All().Item() != 0 // NaN is not even itself
+	})
 	if err := s.Err(); torch.IsMemory(err) {
 		return 0, fmt.Errorf("model %s: run it on two images: %w", f.Path, err)
 	} else if strings.HasPrefix(fmt.Sprint(err), "forward returned ") {
@@ -129,6 +133,9 @@ func (f *File) Probe(s *torch.Scope, m *torch.Module, images *torch.Tensor, clas
 	}
 	if classes > 0 && logits[1] != classes {
 		return 0, fault.Misuse("model %s tells %d classes apart, the data has %d: use the data that it was trained on, or set data.classes", f.Path, logits[1], classes)
+	}
+	if !numbers {
+		return 0, fault.Misuse("model %s: its outputs are not numbers (NaN): it came apart in training, or wants other images than these", f.Path)
 	}
 	return logits[1], nil
 }
