@@ -144,7 +144,20 @@ func TestSweepFile(t *testing.T) {
 	if got.exit != 0 || !strings.Contains(got.stdout, "1 models to train, 2 to clean") || !strings.Contains(got.stdout, "sig-") {
 		t.Errorf("the command line does not win: exit %d: %s%s", got.exit, got.stdout, got.stderr)
 	}
-	for text, want := range map[string]string{"seed: 1": "field seed not found", "workers: many": "cannot unmarshal", "grid: [": "sweep file"} {
+	single := write("configs: badnets.yaml\nseeds: [3, 4]\ngrid: {relearn.lr: 0.01}\nset: {data.dir: " + data + "}\n")
+	got = ulrl(t, "sweep", "-f", single, "--dry-run", "--out", filepath.Join(dir, "s"))
+	if got.exit != 0 || !strings.Contains(got.stdout, "2 models to train, 2 to clean") {
+		t.Errorf("a value for a list: exit %d: %s%s", got.exit, got.stdout, got.stderr)
+	}
+	for text, want := range map[string]string{
+		"seed: 1":                "line 1: unknown key seed; the keys are ulrl sweep's flags by their names, and configs",
+		"workers: many":          "line 1: wanted a whole number, not `many`",
+		"out: [x]":               "line 1: wanted text, not a list or keys",
+		"grid: 1":                "line 1: wanted keys and their values, not `1`",
+		"configs: {a: b}":        "line 1: wanted a value or a list of values",
+		"seeds: 1\n---\nset: {}": "a second YAML document begins: wanted one",
+		"grid: [":                "sweep file",
+	} {
 		got := ulrl(t, "sweep", "-f", write(text))
 		if got.exit != exitMisuse || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%s: exit %d: %s", text, got.exit, got.stderr)

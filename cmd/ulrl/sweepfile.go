@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,18 +21,18 @@ import (
 // sweepFile is a sweep's settings in a file: the flags of ulrl sweep by their
 // names, and the configs.
 type sweepFile struct {
-	Configs []string            `yaml:"configs"`
-	Profile string              `yaml:"profile"`
-	Seeds   string              `yaml:"seeds"`
-	Grid    map[string][]string `yaml:"grid"`
-	Set     map[string]string   `yaml:"set"`
-	Out     string              `yaml:"out"`
-	Models  string              `yaml:"models"`
-	Workers int                 `yaml:"workers"`
-	Threads int                 `yaml:"threads"`
-	Memory  string              `yaml:"memory"`
-	Devices []string            `yaml:"devices"`
-	Retries *int                `yaml:"retries"`
+	Configs words             `yaml:"configs"`
+	Profile string            `yaml:"profile"`
+	Seeds   words             `yaml:"seeds"`
+	Grid    map[string]words  `yaml:"grid"`
+	Set     map[string]string `yaml:"set"`
+	Out     string            `yaml:"out"`
+	Models  string            `yaml:"models"`
+	Workers int               `yaml:"workers"`
+	Threads int               `yaml:"threads"`
+	Memory  string            `yaml:"memory"`
+	Devices words             `yaml:"devices"`
+	Retries *int              `yaml:"retries"`
 
 	Executor string          `yaml:"executor"`
 	AtOnce   int             `yaml:"at-once"`
@@ -46,9 +49,52 @@ func readSweepFile(path string) (sweepFile, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
-		return file, fault.Misuse("sweep file %s: %s", path, strings.Join(strings.Fields(err.Error()), " "))
+		return file, fault.Misuse("sweep file %s: %s", path, plainly(err))
+	}
+	var more yaml.Node
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return file, fault.Misuse("sweep file %s: a second YAML document begins: wanted one", path)
 	}
 	return file, nil
+}
+
+// words are one value or a list of them.
+type words []string
+
+// UnmarshalYAML takes values as they are written.
+func (w *words) UnmarshalYAML(n *yaml.Node) error {
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	for _, item := range items {
+		if item.Kind != yaml.ScalarNode {
+			return fmt.Errorf("line %d: wanted a value or a list of values", item.Line)
+		}
+		*w = append(*w, item.Value)
+	}
+	return nil
+}
+
+// What the YAML reader says of a key that a Go type lacks, or of a value of another type.
+var (
+	unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
+	otherType    = regexp.MustCompile("cannot unmarshal \\S+(?: (`[^`]*`))? into (\\S+)")
+)
+
+// plainly is what the YAML reader says, in one line and without Go's types.
+func plainly(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "yaml: "), "unmarshal errors: ")
+	text = unknownField.ReplaceAllString(text, "unknown key $1; the keys are ulrl sweep's flags by their names, and configs")
+	return otherType.ReplaceAllStringFunc(text, func(match string) string {
+		part := otherType.FindStringSubmatch(match)
+		wanted := map[string]string{"int": "a whole number", "string": "text"}[part[2]]
+		if wanted == "" {
+			wanted = "keys and their values"
+		}
+		return strings.TrimSpace("wanted " + wanted + ", not " + cmp.Or(part[1], "a list or keys"))
+	})
 }
 
 // fill takes from a file what the command line does not say.
@@ -65,7 +111,7 @@ func (o *sweepOptions) fill(flags *pflag.FlagSet, file sweepFile) {
 		}
 	}
 	text("profile", &o.Profile, file.Profile)
-	text("seeds", &o.Seeds, file.Seeds)
+	text("seeds", &o.Seeds, strings.Join(file.Seeds, ","))
 	text("out", &o.Out, file.Out)
 	text("models", &o.Models, file.Models)
 	text("memory", &o.Memory, file.Memory)

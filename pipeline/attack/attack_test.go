@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -178,6 +179,8 @@ func TestTriggerErrors(t *testing.T) {
 		{"wrong shape", "is of [6 5 1], the images want [5 6 1]", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<f4", false, []int{6, 5, 1}, make([]float32, 30))}}},
 		{"short array", "it ends too early", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<f4", false, []int{5, 6}, make([]float32, 20))}}},
 		{"complex", "are of type <c8", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<c8", false, []int{5, 6}, make([]float32, 60))}}},
+		{"no numbers", "not all its numbers are finite", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<f4", false, []int{5, 6}, append(make([]float32, 29), float32(math.NaN())))}}},
+		{"all 0", "is 0 everywhere: no pixel would change", config.Attack{Name: "lf", LF: config.LF{Pattern: writeNPY(t, "<f4", false, []int{5, 6}, make([]float32, 30))}}},
 		{"no corners", "four corners of 3 pixels do not fit images of 5×6", config.Attack{Name: "lc", LC: config.LC{Amplitude: 1}}},
 		{"not known beforehand", "is made along with its model", config.Attack{Name: "ssba"}},
 		{"black mask", "is black everywhere", config.Attack{Name: "badnets", Trigger: config.Trigger{Pattern: right, Mask: right}}},

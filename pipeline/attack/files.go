@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"slices"
 
@@ -56,7 +57,12 @@ func readOffsets(path string, f Form) ([]float32, error) {
 		return nil, fault.Misuse("trigger pattern %s: %w", path, err)
 	}
 	out := make([]float32, len(values))
+	changed := false
 	for i, v := range values {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return nil, fault.Misuse("trigger pattern %s: not all its numbers are finite", path)
+		}
+		changed = changed || v != 0
 		at, channel := i/f.C, i%f.C
 		if r.Header.Descr.Fortran {
 			// Counted channel by channel, column by column.
@@ -64,6 +70,9 @@ func readOffsets(path string, f Form) ([]float32, error) {
 			at = i%f.H*f.W + i/f.H%f.W
 		}
 		out[channel*f.H*f.W+at] = v
+	}
+	if !changed {
+		return nil, fault.Misuse("trigger pattern %s is 0 everywhere: no pixel would change", path)
 	}
 	return out, nil
 }
