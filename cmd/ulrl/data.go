@@ -103,7 +103,11 @@ func (o dataInfoOptions) configOf(a *app, dir string) (*config.Config, error) {
 	sets := []string{"data.kind=" + o.Kind, "data.dir=" + dir, "data.classes=0"}
 	_, noTrain := os.Stat(filepath.Join(dir, dataset.Train))
 	if o.Kind == dataset.KindNPY || o.Kind == dataset.KindFolder && noTrain != nil {
-		sets = append(sets, "data.train="+dir, "data.test="+config.NoTestSet)
+		test := config.NoTestSet
+		if o.Kind == dataset.KindNPY && dataset.HoldsTest(dir) {
+			test = dir
+		}
+		sets = append(sets, "data.train="+dir, "data.test="+test)
 	}
 	o.Sets = append(sets, o.Sets...)
 	return a.base(o.layerOptions)

@@ -126,6 +126,21 @@ func npzKeys(split string) [][2]string {
 	return [][2]string{{"images", "labels"}, {"x", "y"}, {"data", "labels"}}
 }
 
+// HoldsTest tells whether a file of arrays has a test set beside the training set.
+func HoldsTest(path string) bool {
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		return false // an .npy file; what is wrong with another is told when it is read
+	}
+	defer func() { _ = archive.Close() }() // it was only read
+	parts := map[string]*zip.File{}
+	for _, f := range archive.File {
+		parts[strings.ToLower(strings.TrimSuffix(f.Name, ".npy"))] = f
+	}
+	_, of := chooseNPZ(parts, Test)
+	return of == Test
+}
+
 func readNPZ(ctx context.Context, src Source) (*Set, error) {
 	info, err := os.Stat(src.Images)
 	if err != nil {

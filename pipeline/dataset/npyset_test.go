@@ -99,6 +99,11 @@ np.savez("images.npz", images=x, labels=y, filenames=np.array(["a", "b"]))
 			}
 		})
 	}
+	for name, want := range map[string]bool{"keras.npz": true, "medmnist.npz": true, "images.npz": false, "One.npz": false, "grey_x.npy": false, "nowhere.npz": false} {
+		if HoldsTest(at(name)) != want {
+			t.Errorf("%s holds a test set: %v", name, !want)
+		}
+	}
 }
 
 func TestReadNumPyErrors(t *testing.T) {
