@@ -77,6 +77,9 @@ a wider one adds to it.`,
 			if err := o.checkNumbers(); err != nil {
 				return err
 			}
+			if err := o.checkDevices(); err != nil {
+				return err
+			}
 			if err := o.checkExecutor(cmd.Flags()); err != nil {
 				return err
 			}
@@ -151,10 +154,46 @@ func (o sweepOptions) spec(configs []string) (sweep.Spec, error) {
 		}
 		spec.Grid = append(spec.Grid, axis)
 	}
+	if err := o.checkGrid(spec.Grid); err != nil {
+		return spec, err
+	}
 	var err error
 	spec.Seeds, err = parseSeeds(o.Seeds)
 	return spec, err
 }
+
+// checkGrid refuses keys that would say one thing twice, and those by which a sweep tells
+// its jobs apart.
+func (o sweepOptions) checkGrid(grid []sweep.Axis) error {
+	for i, axis := range grid {
+		same := func(other sweep.Axis) bool { return other.Key == axis.Key }
+		set := func(set string) bool { key, _, _ := strings.Cut(set, "="); return strings.TrimSpace(key) == axis.Key }
+		switch {
+		case slices.ContainsFunc(grid[:i], same):
+			return fault.Misuse("--grid %s is there twice: write all its values in one", axis.Key)
+		case slices.ContainsFunc(o.Sets, set):
+			return fault.Misuse("--grid and --set both say %s: leave one of them out", axis.Key)
+		case axis.Key == "seed":
+			return fault.Misuse("--grid seed: --seeds is for that")
+		case axis.Key == "name" || axis.Key == "output" || axis.Key == "attack.output":
+			return fault.Misuse("--grid %s: a sweep gives each job its own", axis.Key)
+		}
+	}
+	return nil
+}
+
+// checkDevices refuses names of none.
+func (o sweepOptions) checkDevices() error {
+	for _, name := range o.Devices {
+		if !config.IsDevice(name) {
+			return fault.Misuse("--devices %s: wanted cpu, cuda or cuda:N", name)
+		}
+	}
+	return nil
+}
+
+// least is the memory, in bytes, below which no process of a sweep can begin.
+const least = 100e6
 
 // parseSeeds reads 0,1,2 and 0-9.
 func parseSeeds(text string) ([]uint64, error) {
@@ -182,6 +221,15 @@ func parseSeeds(text string) ([]uint64, error) {
 		}
 	}
 	return seeds, nil
+}
+
+// memory is that of each process, in bytes; 0: no limit.
+func (o sweepOptions) memory() (int64, error) {
+	bytes, err := parseBytes(o.Memory)
+	if err == nil && bytes > 0 && bytes < least {
+		err = fault.Misuse("--memory %s is less than a process takes that does nothing yet: wanted an amount such as 2G", o.Memory)
+	}
+	return bytes, err
 }
 
 // parseBytes reads --memory: 1500M, 2G, 2.5GB or a number of bytes.
@@ -212,7 +260,7 @@ func runSweep(ctx context.Context, a *app, o sweepOptions, configs []string) err
 	if err != nil {
 		return err
 	}
-	memory, err := parseBytes(o.Memory)
+	memory, err := o.memory()
 	if err != nil {
 		return err
 	}

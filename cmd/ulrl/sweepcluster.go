@@ -49,7 +49,7 @@ func runClusterSweep(ctx context.Context, a *app, o sweepOptions, spec sweep.Spe
 		given.CPUs = max(1, o.Threads)
 	}
 	if given.Mem == "" {
-		memory, err := parseBytes(o.Memory)
+		memory, err := o.memory()
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func newValidator() (*validator.Validate, error) {
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("mapstructure") })
 	return v, errors.Join(
 		v.RegisterValidation("runname", matches(`^[A-Za-z0-9._-]{1,100}$`, `^\.*$`)),
-		v.RegisterValidation("device", matches(`^(auto|cpu|cuda(:[0-9]{1,3})?)$`, `^$`)),
+		v.RegisterValidation("device", func(l validator.FieldLevel) bool { return IsDevice(l.Field().String()) }),
 		v.RegisterValidation("nothing_or", func(l validator.FieldLevel) bool {
 			return l.Field().Len() == 0 || fmt.Sprint(l.Field().Len()) == l.Param()
 		}),
@@ -59,6 +59,11 @@ func newValidator() (*validator.Validate, error) {
 		}),
 	)
 }
+
+var device = regexp.MustCompile(`^(auto|cpu|cuda(:[0-9]{1,3})?)$`)
+
+// IsDevice tells whether a name is one that the key device can have.
+func IsDevice(name string) bool { return device.MatchString(name) }
 
 // matches is a rule for strings that match the first pattern and not the second.
 func matches(good, bad string) validator.Func {
