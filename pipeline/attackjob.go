@@ -88,6 +88,9 @@ func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*A
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Misuse("attack.output: %w", err)
 	}
+	if err := runstore.CheckOurs(c.Attack.Output, config.BackdooredFile, FileAttack, FileTrigger, FilePreview, FileCheckpoint); err != nil {
+		return nil, fault.Misuse("attack.output: %w", err)
+	}
 	if err := os.MkdirAll(c.Attack.Output, 0o755); err != nil {
 		return nil, fault.Misuse("attack.output: %w", err)
 	}

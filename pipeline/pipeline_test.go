@@ -462,6 +462,7 @@ func TestAttackErrors(t *testing.T) {
 		{"attack.name=none", "attack.name is none", false},
 		{"seed=1", "is there already", false},
 		{"attack.output=" + f.path("config.yaml", "m"), "attack.output", false},
+		{"attack.output=" + f.path("data"), "holds something else", true},
 		{"attack.train.samples=1000", "the training set has 180 images", true},
 		{"attack.poison_rate=0.9", "only 120 can be", true},
 		{"attack.trigger.size=12", "does not fit images of 12×12", true},

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"ulrl/pipeline/fault"
 )
@@ -35,6 +37,30 @@ func NewFolder(dir string, fill func(partial string) error) error {
 	}
 	if err := errors.Join(os.Chmod(partial, 0o755), os.Rename(partial, dir)); err != nil {
 		return fmt.Errorf("make the folder %s: %w", dir, cause(err))
+	}
+	return nil
+}
+
+// CheckOurs refuses a folder that holds something but nothing by one of the names that what
+// is to be written there has: it is somebody else's. One that cannot be read is told of
+// when it is written to.
+func CheckOurs(dir string, names ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	foreign := ""
+	for _, entry := range entries {
+		name := entry.Name()
+		if slices.Contains(names, name) {
+			return nil
+		}
+		if !strings.HasPrefix(name, ".") && name != "lost+found" { // of a file system
+			foreign = name
+		}
+	}
+	if foreign != "" {
+		return fault.Misuse("the folder %s holds something else (%s): choose another", dir, foreign)
 	}
 	return nil
 }

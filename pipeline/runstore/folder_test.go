@@ -34,3 +34,26 @@ func TestAFolderAppearsWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("left %v", left)
 	}
 }
+
+func TestCheckOurs(t *testing.T) {
+	for name, c := range map[string]struct {
+		files []string
+		ours  bool
+	}{
+		"empty": {nil, true}, "ours": {[]string{"other", "plan.json"}, true}, "another's": {[]string{"train"}, false},
+		"of the system": {[]string{".nfs1", "lost+found"}, true},
+	} {
+		dir := t.TempDir()
+		for _, file := range c.files {
+			if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := CheckOurs(dir, "plan.json"); (err == nil) != c.ours || err != nil && !fault.IsMisuse(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := CheckOurs(filepath.Join(t.TempDir(), "nowhere"), "plan.json"); err != nil {
+		t.Errorf("not there yet: %v", err)
+	}
+}

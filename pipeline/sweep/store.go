@@ -65,8 +65,11 @@ const processGone = "the process is gone"
 // gone tells whether the state was only inferred, from a process that is not there.
 func (s State) gone() bool { return s.Error == processGone }
 
-// OpenStore makes or takes the directory of a sweep.
+// OpenStore makes or takes the directory of a sweep; what holds something else is refused.
 func OpenStore(dir string) (*Store, error) {
+	if err := runstore.CheckOurs(dir, FilePlan, "states"); err != nil {
+		return nil, fault.Misuse("sweep directory: %w", err)
+	}
 	for _, sub := range []string{"configs", "logs", "states", "runs", "batches"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fault.Misuse("sweep directory: %w", err)

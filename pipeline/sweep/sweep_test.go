@@ -455,6 +455,13 @@ func TestStoresOfOthersAreRefused(t *testing.T) {
 	if _, _, err := ReadStore(s.path("nowhere")); err == nil || !fault.IsMisuse(err) || !strings.Contains(err.Error(), "is no sweep's directory") {
 		t.Error(err)
 	}
+	if err := os.Mkdir(s.path("images"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write("images/cat.png", "")
+	if _, err := OpenStore(s.path("images")); !fault.IsMisuse(err) || !strings.Contains(err.Error(), "holds something else (cat.png): choose another") {
+		t.Errorf("a folder of images: %v", err)
+	}
 	store, err := OpenStore(s.path("sweep"))
 	if err != nil {
 		t.Fatal(err)
