@@ -58,7 +58,7 @@ func readList(ctx context.Context, path string, classes int64) ([]Listed, error)
 	if err != nil {
 		return nil, err
 	}
-	r := csv.NewReader(bytes.NewReader(text))
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff")))) // which spreadsheets begin with
 	r.FieldsPerRecord = len(listHeader)
 	head, err := r.Read()
 	if err != nil || !slices.Equal(head, listHeader) {

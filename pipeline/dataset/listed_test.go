@@ -25,6 +25,9 @@ func TestReadListed(t *testing.T) {
 		set.Image(0)[5] != 7 || set.Image(1)[0] != 9 || !slices.Equal(set.Labels, []int64{3, 1}) || !slices.Equal(targets, []int64{0, 2}) {
 		t.Errorf("%+v, targets %v", set, targets)
 	}
+	if set, _, err := ReadListed(context.Background(), folder("\ufeff"+head+"2.png,3,0\n"), like); err != nil || set.Len() != 1 {
+		t.Errorf("as a spreadsheet writes it: %v", err)
+	}
 	pipe := folder(head + "pipe.png,1,0\n")
 	must(t, syscall.Mkfifo(filepath.Join(pipe, "pipe.png"), 0o600))
 	piped := folder("")

@@ -60,6 +60,9 @@ func Fetch(ctx context.Context, set Set, o Options) (*Result, error) {
 	if entries, err := os.ReadDir(result.Directory); err == nil && len(entries) > 0 {
 		return nil, fault.Misuse("%s is there and is not %s as it is given out: choose another --dir, or move it away", result.Directory, set.Name)
 	}
+	if info, err := os.Stat(o.From); isLocal(o.From) && (err != nil || !info.IsDir()) {
+		return nil, fault.Misuse("%s is neither an http or https URL nor a folder that holds the archives", o.From)
+	}
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fault.Misuse("folder for data sets: %w", err)
 	}

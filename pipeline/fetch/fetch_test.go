@@ -461,3 +461,17 @@ func TestSets(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What is neither a URL nor a folder is told so, and nothing is made.
+func TestFromNowhere(t *testing.T) {
+	for _, from := range []string{"ftp://x/", filepath.Join(t.TempDir(), "nowhere")} {
+		dir := filepath.Join(t.TempDir(), "data")
+		_, err := Fetch(t.Context(), Sets()[0], Options{Dir: dir, From: from})
+		if want := from + " is neither an http or https URL nor a folder"; !fault.IsMisuse(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", from, err)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: %s was made", from, dir)
+		}
+	}
+}
