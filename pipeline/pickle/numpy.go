@@ -13,7 +13,8 @@ import (
 // their types.
 func NumPy(g Global) bool {
 	switch strings.Replace(g.String(), "numpy._core.", "numpy.core.", 1) {
-	case "numpy.core.multiarray._reconstruct", "numpy.core.multiarray.scalar", "numpy.ndarray", "numpy.dtype", "_codecs.encode":
+	case "numpy.core.multiarray._reconstruct", "numpy.core.multiarray.scalar", "numpy.ndarray", "numpy.dtype", "_codecs.encode",
+		"__builtin__.bytes", "builtins.bytes": // no bytes at all, as of an empty array
 		return true
 	}
 	return false
@@ -146,6 +147,9 @@ func Bytes(value any) ([]byte, bool) {
 	case string:
 		return []byte(v), true
 	case *Object:
+		if v.Class.Name == "bytes" && NumPy(v.Class) && len(v.Args) == 0 {
+			return []byte{}, true
+		}
 		if v.Class != (Global{"_codecs", "encode"}) || len(v.Args) != 2 || v.Args[1] != "latin1" {
 			return nil, false
 		}

@@ -205,6 +205,29 @@ func TestDamagedArraysAreNotPrinted(t *testing.T) {
 	}
 }
 
+// Bytes are written in several ways, no bytes at all by the type's name.
+func TestBytes(t *testing.T) {
+	for name, c := range map[string]struct {
+		value any
+		want  string
+		ok    bool
+	}{
+		"bytes": {[]byte("a"), "a", true}, "text": {"a", "a", true},
+		"encoded": {&Object{Class: Global{"_codecs", "encode"}, Args: Tuple{"\u00ff", "latin1"}}, "\xff", true},
+		"none":    {&Object{Class: Global{"__builtin__", "bytes"}}, "", true},
+		"so many": {&Object{Class: Global{"builtins", "bytes"}, Args: Tuple{int64(9)}}, "", false},
+		"another": {&Object{Class: Global{"os", "bytes"}}, "", false},
+		"number":  {int64(1), "", false},
+	} {
+		if got, ok := Bytes(c.value); ok != c.ok || string(got) != c.want {
+			t.Errorf("%s: %q, %v", name, got, ok)
+		}
+	}
+	if !NumPy(Global{"__builtin__", "bytes"}) || NumPy(Global{"__builtin__", "eval"}) {
+		t.Error("of the built-in names bytes alone is NumPy's")
+	}
+}
+
 func TestWriteRefuses(t *testing.T) {
 	for _, v := range []any{[]byte{1}, &Set{}, 1, &List{[]any{struct{}{}}}, &Object{Named: NewDict()}} {
 		if _, err := Write(v); err == nil {
