@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,8 +35,31 @@ const envTrust = "ULRL_TRUST_MODEL"
 func (a *app) registerConfinement(cmd *cobra.Command) {
 	a.registerTrust(cmd)
 	f := cmd.Flags()
-	f.DurationVar(&a.confined.Stall, "stall-limit", 30*time.Minute, "stop after `TIME` without progress")
-	f.DurationVar(&a.confined.Time, "time-limit", 0, "stop after `TIME` in all; 0: never")
+	a.confined.Stall = 30 * time.Minute
+	f.Var((*limit)(&a.confined.Stall), "stall-limit", "stop after `TIME` without progress; 0: never")
+	f.Var((*limit)(&a.confined.Time), "time-limit", "stop after `TIME` in all; 0: never")
+}
+
+// limit is a flag's time, which is not below 0.
+type limit time.Duration
+
+func (l *limit) String() string {
+	if *l == 0 {
+		return "0"
+	}
+	return time.Duration(*l).String()
+}
+
+func (l *limit) Type() string { return "duration" }
+
+// Set reads what time.ParseDuration does.
+func (l *limit) Set(text string) error {
+	v, err := time.ParseDuration(text)
+	if err != nil || v < 0 {
+		return errors.New("wanted a time such as 90s or 2h, or 0")
+	}
+	*l = limit(v)
+	return nil
 }
 
 func (a *app) registerTrust(cmd *cobra.Command) {

@@ -47,6 +47,8 @@ func TestMisuse(t *testing.T) {
 		{"data info -c badnets.yaml --sheet " + picture, []string{"--sheet ", "is there already: name another file, or replace it by --force"}},
 		{"export backdoorbench x.pt --record r -o " + typo, []string{"--output ", "is there already: name another file, or replace it by --force"}},
 		{"export backdoorbench x.pt --record r -o " + filepath.Dir(typo), []string{"--output ", "is a folder: name a file"}},
+		{"inspect a.pt --stall-limit -1s", []string{"-1s", "--stall-limit", "wanted a time such as 90s or 2h, or 0"}},
+		{"inspect a.pt --time-limit soon", []string{"soon", "--time-limit", "wanted a time such as 90s or 2h, or 0"}},
 		{"data info nosuch", []string{"data folder nosuch: not found"}},
 		{"data info nosuch --kind zip", []string{"data.kind is \"zip\", wanted one of idx,"}},
 		{"inspect", []string{"give a model: ulrl inspect "}},
