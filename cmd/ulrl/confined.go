@@ -36,7 +36,7 @@ func (a *app) registerConfinement(cmd *cobra.Command) {
 	a.registerTrust(cmd)
 	f := cmd.Flags()
 	a.confined.Stall = 30 * time.Minute
-	f.Var((*limit)(&a.confined.Stall), "stall-limit", "stop after `TIME` without progress; 0: never")
+	f.Var((*limit)(&a.confined.Stall), "stall-limit", "stop after `TIME` without progress")
 	f.Var((*limit)(&a.confined.Time), "time-limit", "stop after `TIME` in all; 0: never")
 }
 
