@@ -70,7 +70,7 @@ func OpenStore(dir string) (*Store, error) {
 	if err := runstore.CheckOurs(dir, FilePlan, "states"); err != nil {
 		return nil, fault.Misuse("sweep directory: %w", err)
 	}
-	for _, sub := range []string{"configs", "logs", "states", "runs", "batches"} {
+	for _, sub := range []string{"states", "configs", "logs", "runs", "batches"} { // the first is what it is known by
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fault.Misuse("sweep directory: %w", err)
 		}
