@@ -43,10 +43,10 @@ network, or into a table; of a single run it writes its page anew.`,
 }
 
 func writeReport(ctx context.Context, a *app, o reportOptions, dir string) error {
-	write, err := reportWriter(ctx, o.Format, dir)
-	if err == nil {
-		err = o.Output.check()
+	if err := o.Output.check(); err != nil {
+		return err
 	}
+	write, err := reportWriter(ctx, o.Format, dir)
 	if err != nil {
 		return err
 	}

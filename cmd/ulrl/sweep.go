@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -13,36 +12,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
-	"ulrl/pipeline/slurm"
 	"ulrl/pipeline/sweep"
 )
-
-// sweepOptions are the flags of ulrl sweep.
-type sweepOptions struct {
-	layerOptions
-	File    string
-	Seeds   string
-	Grid    []string
-	Out     string
-	Models  string
-	DryRun  bool
-	Workers int
-	Threads int
-	Memory  string
-	Devices []string
-	Retries int
-
-	Executor string
-	Cluster  []string
-	AtOnce   int
-	Wait     bool
-	// Resources is what the sweep file's section cluster says.
-	Resources slurm.Resources
-}
 
 // Executors.
 const (
@@ -74,13 +48,7 @@ a wider one adds to it.`,
 					args = file.Configs
 				}
 			}
-			if err := o.checkNumbers(); err != nil {
-				return err
-			}
-			if err := o.checkDevices(); err != nil {
-				return err
-			}
-			if err := o.checkExecutor(cmd.Flags()); err != nil {
+			if err := o.check(cmd.Flags()); err != nil {
 				return err
 			}
 			return runSweep(cmd.Context(), a, o, args)
@@ -107,145 +75,6 @@ a wider one adds to it.`,
 	a.registerJSON(cmd)
 	cmd.AddCommand(newSweepStatusCommand(a), newSweepCancelCommand(a), newSweepRetryCommand(a), newSweepLogsCommand(a), newSweepWorkCommand(a))
 	return cmd
-}
-
-// checkNumbers refuses those below 0, be they from flags or a sweep's file.
-func (o sweepOptions) checkNumbers() error {
-	for name, n := range map[string]int{"workers": o.Workers, "threads": o.Threads, "at-once": o.AtOnce, "retries": o.Retries} {
-		if n < 0 {
-			return fault.Misuse("%s is %d, wanted at least 0", name, n)
-		}
-	}
-	return nil
-}
-
-// checkExecutor refuses flags that the other executor has a use for.
-func (o sweepOptions) checkExecutor(flags *pflag.FlagSet) error {
-	others := map[string][]string{executorLocal: {"cluster", "at-once", "wait"}, executorSlurm: {"workers", "devices"}}
-	if others[o.Executor] == nil {
-		return fault.Misuse("--executor %s: wanted local or slurm", o.Executor)
-	}
-	if o.Executor == executorSlurm && flags.Changed("trust-model") {
-		return fault.Misuse("--trust-model does not reach Slurm's jobs: set " + envTrust + "=1 in the environment that they get")
-	}
-	for executor, names := range others {
-		for _, name := range names {
-			if o.Executor == executor && flags.Changed(name) {
-				return fault.Misuse("--%s means nothing to --executor %s", name, executor)
-			}
-		}
-	}
-	return nil
-}
-
-// spec is what the flags ask for.
-func (o sweepOptions) spec(configs []string) (sweep.Spec, error) {
-	spec := sweep.Spec{Profile: o.Profile, Sets: o.Sets, Models: o.Models}
-	for _, path := range configs {
-		if path == "base.yaml" || strings.HasSuffix(path, "/base.yaml") {
-			continue // configs/*.yaml names it too, and it names no model
-		}
-		spec.Configs = append(spec.Configs, path)
-	}
-	for _, text := range o.Grid {
-		axis, err := sweep.ParseAxis(text)
-		if err != nil {
-			return spec, err
-		}
-		spec.Grid = append(spec.Grid, axis)
-	}
-	if err := o.checkGrid(spec.Grid); err != nil {
-		return spec, err
-	}
-	var err error
-	spec.Seeds, err = parseSeeds(o.Seeds)
-	return spec, err
-}
-
-// checkGrid refuses keys that would say one thing twice, and those by which a sweep tells
-// its jobs apart.
-func (o sweepOptions) checkGrid(grid []sweep.Axis) error {
-	for i, axis := range grid {
-		same := func(other sweep.Axis) bool { return other.Key == axis.Key }
-		set := func(set string) bool { key, _, _ := strings.Cut(set, "="); return strings.TrimSpace(key) == axis.Key }
-		switch {
-		case slices.ContainsFunc(grid[:i], same):
-			return fault.Misuse("--grid %s is there twice: write all its values in one", axis.Key)
-		case slices.ContainsFunc(o.Sets, set):
-			return fault.Misuse("--grid and --set both say %s: leave one of them out", axis.Key)
-		case axis.Key == "seed":
-			return fault.Misuse("--grid seed: --seeds is for that")
-		case axis.Key == "name" || axis.Key == "output" || axis.Key == "attack.output":
-			return fault.Misuse("--grid %s: a sweep gives each job its own", axis.Key)
-		}
-	}
-	return nil
-}
-
-// checkDevices refuses names of none.
-func (o sweepOptions) checkDevices() error {
-	for _, name := range o.Devices {
-		if !config.IsDevice(name) {
-			return fault.Misuse("--devices %s: wanted cpu, cuda or cuda:N", name)
-		}
-	}
-	return nil
-}
-
-// least is the memory, in bytes, below which no process of a sweep can begin.
-const least = 100e6
-
-// parseSeeds reads 0,1,2 and 0-9.
-func parseSeeds(text string) ([]uint64, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var seeds []uint64
-	for part := range strings.SplitSeq(text, ",") {
-		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		if !isRange {
-			last = first
-		}
-		from, err := strconv.ParseUint(first, 10, 64)
-		to, err2 := strconv.ParseUint(last, 10, 64)
-		if err != nil || err2 != nil || to < from || to-from >= 1e6 {
-			return nil, fault.Misuse("--seeds %s: wanted whole numbers such as 0,1,2 or 0-9", text)
-		}
-		for seed := from; ; seed++ {
-			if !slices.Contains(seeds, seed) {
-				seeds = append(seeds, seed)
-			}
-			if seed == to {
-				break
-			}
-		}
-	}
-	return seeds, nil
-}
-
-// memory is that of each process, in bytes; 0: no limit.
-func (o sweepOptions) memory() (int64, error) {
-	bytes, err := parseBytes(o.Memory)
-	if err == nil && bytes > 0 && bytes < least {
-		err = fault.Misuse("--memory %s is less than a process takes that does nothing yet: wanted an amount such as 2G", o.Memory)
-	}
-	return bytes, err
-}
-
-// parseBytes reads --memory: 1500M, 2G, 2.5GB or a number of bytes.
-func parseBytes(text string) (int64, error) {
-	number := strings.TrimSuffix(strings.ToUpper(text), "B")
-	unit := 1.0
-	for suffix, factor := range map[string]float64{"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} {
-		if trimmed, ok := strings.CutSuffix(number, suffix); ok {
-			number, unit = trimmed, factor
-		}
-	}
-	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || math.IsNaN(v) || v < 0 || v*unit > 1e18 {
-		return 0, fault.Misuse("--memory %s: wanted an amount such as 2G", text)
-	}
-	return int64(v * unit), nil
 }
 
 // sweepReport is what a sweep came to.

@@ -30,30 +30,27 @@ func (p *problems) add(format string, args ...any) {
 
 // inOrder are the problems of each file by their lines, the files as they come.
 func (p problems) inOrder() problems {
-	files := map[string]int{}
-	at := func(problem string) (file, line int) {
-		where, _, _ := strings.Cut(problem, ": ")
-		name := where
-		if i := strings.LastIndexByte(where, ':'); i >= 0 {
-			if n, err := strconv.Atoi(where[i+1:]); err == nil {
-				name, line = where[:i], n
-			}
+	var files []string
+	for _, problem := range p {
+		if file, _ := place(problem); !slices.Contains(files, file) {
+			files = append(files, file)
 		}
-		if _, seen := files[name]; !seen {
-			files[name] = len(files)
-		}
-		return files[name], line
 	}
-	for _, problem := range p { // numbers the files before they are compared
-		at(problem)
-	}
-	p = slices.Clone(p)
-	slices.SortStableFunc(p, func(a, b string) int {
-		fileA, lineA := at(a)
-		fileB, lineB := at(b)
-		return cmp.Or(cmp.Compare(fileA, fileB), cmp.Compare(lineA, lineB))
+	return slices.SortedStableFunc(slices.Values(p), func(a, b string) int {
+		fileA, lineA := place(a)
+		fileB, lineB := place(b)
+		return cmp.Or(cmp.Compare(slices.Index(files, fileA), slices.Index(files, fileB)), cmp.Compare(lineA, lineB))
 	})
-	return p
+}
+
+// place is where a problem is: a file, or what else it begins with, and a line, 0 for none.
+func place(problem string) (file string, line int) {
+	where, _, _ := strings.Cut(problem, ": ")
+	i := strings.LastIndexByte(where, ':')
+	if line, err := strconv.Atoi(where[i+1:]); i >= 0 && err == nil {
+		return where[:i], line
+	}
+	return where, 0
 }
 
 // err is nil where nothing was found, misuse otherwise.

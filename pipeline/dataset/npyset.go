@@ -133,11 +133,7 @@ func HoldsTest(path string) bool {
 		return false // an .npy file; what is wrong with another is told when it is read
 	}
 	defer func() { _ = archive.Close() }() // it was only read
-	parts := map[string]*zip.File{}
-	for _, f := range archive.File {
-		parts[strings.ToLower(strings.TrimSuffix(f.Name, ".npy"))] = f
-	}
-	_, of := chooseNPZ(parts, Test)
+	_, of := chooseNPZ(partsOf(&archive.Reader), Test)
 	return of == Test
 }
 
@@ -154,15 +150,13 @@ func readNPZ(ctx context.Context, src Source) (*Set, error) {
 		return nil, arrayError(src.Images, err)
 	}
 	defer func() { _ = archive.Close() }() // it was only read
-	parts := map[string]*zip.File{}
-	var names []string
-	for _, f := range archive.File {
-		name := strings.TrimSuffix(f.Name, ".npy")
-		parts[strings.ToLower(name)] = f
-		names = append(names, name)
-	}
+	parts := partsOf(&archive.Reader)
 	keys, of := chooseNPZ(parts, src.Split)
 	if keys[0] == "" {
+		var names []string
+		for _, f := range archive.File {
+			names = append(names, arrayName(f))
+		}
 		slices.Sort(names)
 		wanted := npzKeys(src.Split)[0]
 		return nil, fault.Misuse("%s: no %s images in it: it has %.200q, wanted %s and %s, or images and labels",
@@ -180,6 +174,17 @@ func readNPZ(ctx context.Context, src Source) (*Set, error) {
 	}
 	return src.arrays(src.Images+", labels", part(keys[1]), part(keys[0]))
 }
+
+// partsOf are the arrays of an .npz file by their names, in lower case.
+func partsOf(archive *zip.Reader) map[string]*zip.File {
+	parts := map[string]*zip.File{}
+	for _, f := range archive.File {
+		parts[strings.ToLower(arrayName(f))] = f
+	}
+	return parts
+}
+
+func arrayName(f *zip.File) string { return strings.TrimSuffix(f.Name, ".npy") }
 
 // chooseNPZ finds a split's pair of arrays, and the split that the file says they
 // are of, "" for none. A file that has splits does not serve with what else is in it.

@@ -34,36 +34,45 @@ func Balance(ctx context.Context, dev *torch.Device, m *torch.Module, head model
 	if err != nil {
 		return fail(err)
 	}
-	var was []float32
-	err = dev.Do(ctx, func(s *torch.Scope) error {
-		s.NoGrad(func() {
-			bias := m.Parameter(s, head.Bias)
-			was = torch.Values[float32](bias.To(torch.Float32))
-			bias.CopyFrom(bias.Add(torch.From(s, by, len(by)).To(bias.DType())))
-		})
-		return s.Err()
-	})
+	was, err := numbers(ctx, dev, m, head.Bias)
 	if err != nil {
+		return fail(err)
+	}
+	moved := make([]float32, len(was))
+	for k := range was {
+		moved[k] = was[k] + float32(by[k])
+	}
+	if err := setNumbers(ctx, dev, m, head.Bias, moved); err != nil {
 		return fail(err)
 	}
 	now, err := answers(ctx, dev, m, clean)
 	if err != nil {
 		return fail(err)
 	}
-	if now.raised(o, by) {
+	if now.follow(o, by) {
 		return by[suspicious[0].Class], nil
 	}
-	err = dev.Do(ctx, func(s *torch.Scope) error {
-		s.NoGrad(func() {
-			bias := m.Parameter(s, head.Bias)
-			bias.CopyFrom(torch.From(s, was, len(was)).To(bias.DType()))
-		})
-		return s.Err()
-	})
-	if err != nil {
+	if err := setNumbers(ctx, dev, m, head.Bias, was); err != nil {
 		return fail(err)
 	}
 	return 0, nil
+}
+
+// numbers are a parameter's.
+func numbers(ctx context.Context, dev *torch.Device, m *torch.Module, name string) (out []float32, err error) {
+	err = dev.Do(ctx, func(s *torch.Scope) error {
+		out = torch.Values[float32](m.Parameter(s, name))
+		return s.Err()
+	})
+	return out, err
+}
+
+// setNumbers makes these a parameter's.
+func setNumbers(ctx context.Context, dev *torch.Device, m *torch.Module, name string, to []float32) error {
+	return dev.Do(ctx, func(s *torch.Scope) error {
+		s.NoGrad(func() { m.Parameter(s, name).CopyFrom(torch.From(s, to, len(to))) })
+		return s.Err()
+	})
 }
 
 // answers are a model's outputs for the samples of an epoch.
@@ -89,8 +98,8 @@ type outputs struct {
 	labels []int64
 }
 
-// raised tells whether the logits are those that were, each class's raised by so much.
-func (o outputs) raised(were outputs, by []float64) bool {
+// follow tells whether the logits are those that were, each class's raised by so much.
+func (o outputs) follow(were outputs, by []float64) bool {
 	const rounding = 0.01 // nats
 	for i, logit := range o.logits {
 		if !(math.Abs(logit-were.logits[i]-by[i%len(by)]) <= rounding) { // nor where it is not a number

@@ -188,14 +188,16 @@ func (r *Result) NoNeurons() string {
 
 // LittleDone says so where nothing was held against a backdoor; "" otherwise.
 func (r *Result) LittleDone() string {
-	found := "No neuron was suspicious"
-	if len(r.Suspicious) > 0 {
-		found = "Suspicious neurons kept their weights"
-	}
-	if r.OnlyTuned() || r.SuspiciousClass != nil || len(r.Suspicious) > 0 && !r.Kept {
+	const little = " and no class was looked for: relearning was little more than fine-tuning, which seldom removes a backdoor."
+	switch {
+	case r.OnlyTuned() || r.SuspiciousClass != nil:
 		return ""
+	case len(r.Suspicious) == 0:
+		return "No neuron was suspicious" + little
+	case r.Kept:
+		return "Suspicious neurons kept their weights" + little
 	}
-	return found + " and no class was looked for: relearning was little more than fine-tuning, which seldom removes a backdoor."
+	return ""
 }
 
 // OfTheOthers is " of the others" where LostMost leaves out a suspicious class.
