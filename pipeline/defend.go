@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/dataset"
@@ -79,15 +80,24 @@ func (r *run) ulrl(ctx context.Context) error {
 }
 
 // against relearns the original; where what is held against still leads to its class then, the
-// model as it was is relearned again, for twice as long.
+// model as it was is relearned again, for twice as long. Where that diverges the attempt before
+// is what the run comes to.
 func (r *run) against(ctx context.Context, remedy defense.Remedy) error {
+	var last *outcome
 	for epochs := r.c.Relearn.Epochs; ; epochs *= 2 {
 		untouched, err := r.spare(ctx)
 		if err != nil {
 			return err
 		}
 		smooth, err := r.attempt(ctx, remedy, epochs)
-		if err != nil {
+		if last != nil && errors.Is(err, train.ErrDiverged) {
+			r.original = last.model
+			last.remember()
+			r.warnOfAttempt(err)
+			r.warnOfRelearning(last.smooth)
+			r.warnOfRemains()
+			return nil
+		} else if err != nil {
 			return err
 		}
 		again, err := r.again(ctx, remedy.Counter)
@@ -95,18 +105,22 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy) error {
 			return err
 		}
 		if !again {
-			if untouched != nil {
-				untouched.Close()
-			}
-			if !smooth {
-				r.warnOfRelearning()
-			}
+			r.warnOfRelearning(smooth)
 			return nil
 		}
-		r.result.ForgetAttempt()
-		r.original.Close()
+		if last != nil {
+			last.model.Close()
+		}
+		last = &outcome{r.original, smooth, r.result.ForgetAttempt()}
 		r.original, remedy.Model = untouched, untouched
 	}
+}
+
+// outcome is what an attempt came to, where it is tried again.
+type outcome struct {
+	model    *torch.Module
+	smooth   bool
+	remember func() // puts what was found of it into the result
 }
 
 // spare is a copy of the original for another attempt; nil where there is none after this.

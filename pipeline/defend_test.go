@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"ulrl/pipeline/runstore"
+	torch "ulrl/torchbridge"
 )
 
 // Each method ends with a model of its own, the same for the same seed, and says
@@ -130,6 +132,49 @@ func TestAnotherAttempt(t *testing.T) {
 	}
 	if phases["relearn"] != 2 || phases["relearn 2"] != 4 {
 		t.Errorf("epochs %v", phases)
+	}
+}
+
+// Where the second attempt diverges the run comes to what the first did.
+func TestAnotherAttemptDiverges(t *testing.T) {
+	f := newFixture(t)
+	tiring := f.save("tiring.pt", func(b *torch.Builder, s *torch.Scope) *torch.Part { // no numbers from its 24th pass in training on
+		weight := make([]float32, 3*144)
+		for i := range weight {
+			weight[i] = float32(i*37%101)/1000 - 0.05
+		}
+		return b.Part("Tiring").Buffer("passes", s.Full(0, torch.Float32, 1)).
+			Child("fc", b.Part("Linear").Parameter("weight", torch.From(s, weight, 3, 144)).Parameter("bias", s.Full(0, torch.Float32, 3)).
+				Define("def forward(self, x):\n    return torch.linear(x, self.weight, self.bias)\n")).
+			Define(`def forward(self, x):
+    if self.training:
+        self.passes.add_(1)
+    return self.fc.forward(torch.flatten(x, 1)) + 0.0 * torch.log(24.0 - self.passes)
+`)
+	})
+	clean := func(name string, sets ...string) (*runstore.Result, []byte) {
+		t.Helper()
+		sets = append(sets, "model.path="+tiring, "relearn.epochs=4", "relearn.counter.enough=0", "output="+f.path(name))
+		result, err := Run(t.Context(), f.config(sets...), f.env, RunOptions{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		data, err := os.ReadFile(f.path(name, "cleaned.pt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result, data
+	}
+	once, first := clean("once")
+	twice, second := clean("twice", "relearn.attempts=2")
+	if once.Remains() == "" || !reflect.DeepEqual(once.Suspects, twice.Suspects) || once.Raised != twice.Raised || twice.Attempts != 1 {
+		t.Errorf("once: %d, %v, raised by %v; twice: %d, %v, %v", once.Attempts, once.Suspects, once.Raised, twice.Attempts, twice.Suspects, twice.Raised)
+	}
+	if !bytes.Equal(first, second) {
+		t.Error("the model is not the first attempt's")
+	}
+	if warnings := strings.Join(twice.Warnings, "\n"); !strings.Contains(warnings, "the one before is kept: relearn: it diverged") || !strings.Contains(warnings, twice.Remains()) {
+		t.Errorf("warnings %q", twice.Warnings)
 	}
 }
 

@@ -86,8 +86,15 @@ func (r *run) warnOfLeads() {
 }
 
 // warnOfRelearning tells of BatchNorm's statistics that relearning had spoilt.
-func (r *run) warnOfRelearning() {
-	r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
+func (r *run) warnOfRelearning(smooth bool) {
+	if !smooth {
+		r.warn("relearning did not go smoothly and BatchNorm's statistics were taken anew from the clean samples: accuracy may have suffered; relearn.precision float32 if it is another, another seed, or a lower relearn.counter.weight may do better")
+	}
+}
+
+// warnOfAttempt tells of another attempt that came to nothing.
+func (r *run) warnOfAttempt(err error) {
+	r.warn(fmt.Sprintf("another attempt, of twice as many epochs, failed and the one before is kept: %v", err))
 }
 
 // warnOfRemains tells that what was held against still leads to its class in the end.

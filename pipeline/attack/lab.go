@@ -230,7 +230,7 @@ func (l *Lab) learn(ctx context.Context, what lesson) error {
 				return s.Err()
 			}
 			if v := loss.Item(); s.Err() == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
-				return fmt.Errorf("it diverged, the loss of batch %d is %v: %s", i+1, v, what.advice)
+				return fmt.Errorf("%w, the loss of batch %d is %v: %s", train.ErrDiverged, i+1, v, what.advice)
 			}
 			note, told = text(), time.Now()
 			return s.Err()

@@ -104,12 +104,15 @@ func (r *Result) NoteRemains(class int, byAll bool, share float64) {
 	}
 }
 
-// ForgetAttempt takes back what was noted of an attempt whose model another one replaces.
-func (r *Result) ForgetAttempt() {
+// ForgetAttempt takes back what was noted of an attempt whose model another one replaces. What
+// it returns brings it back, for where that one comes to nothing.
+func (r *Result) ForgetAttempt() (remember func()) {
+	was := Result{Raised: r.Raised, Suspects: slices.Clone(r.Suspects), Attempts: r.Attempts}
 	r.Raised = 0
 	for i := range r.Suspects {
 		r.Suspects[i].LedAfter, r.Suspects[i].LedByAllAfter = 0, 0
 	}
+	return func() { r.Raised, r.Suspects, r.Attempts = was.Raised, was.Suspects, was.Attempts }
 }
 
 // StillLed tells whether on the cleaned model one of the suspects is led to beyond a share. Of

@@ -112,7 +112,7 @@ func (t *Tally) settle(s *torch.Scope) error {
 func (t *Tally) note(numbers []float64, images int) error {
 	loss := numbers[0]
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return fmt.Errorf("it diverged, the loss of epoch %d is %v: %s", t.Epoch.Epoch, loss, t.advice)
+		return fmt.Errorf("%w, the loss of epoch %d is %v: %s", ErrDiverged, t.Epoch.Epoch, loss, t.advice)
 	}
 	t.Loss += loss * float64(images)
 	t.right += numbers[1]

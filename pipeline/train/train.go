@@ -5,10 +5,14 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	torch "ulrl/torchbridge"
 )
+
+// ErrDiverged is what a training ends with whose loss or weights are no longer finite.
+var ErrDiverged = errors.New("it diverged")
 
 // Source gives labelled images in batches; the same (epoch, i) is always the
 // same data. Both count from 0. Images are N×C×H×W as the model takes them,
@@ -53,7 +57,8 @@ type Step func(s *torch.Scope, opt *torch.Optimizer, t *Tally, images, labels *t
 
 // Run trains the model as the plan says, in training mode, batch by batch on
 // the device's thread, looking at the context before each, and tells w. The
-// model is changed in place; an error begins with the plan's phase.
+// model is changed in place; an error begins with the plan's phase, and is ErrDiverged where
+// a loss or a weight is no longer finite.
 func Run(ctx context.Context, dev *torch.Device, model *torch.Module, src Source, p Plan, w Watcher, step Step) ([]Epoch, error) {
 	scope := dev.NewScope()
 	defer scope.Close()
@@ -150,7 +155,7 @@ func finite(ctx context.Context, dev *torch.Device, model *torch.Module, advice 
 	return dev.Do(ctx, func(s *torch.Scope) error {
 		name, err := model.NotFinite(s)
 		if err == nil && name != "" {
-			err = fmt.Errorf("it diverged, %s is not finite: %s", name, advice)
+			err = fmt.Errorf("%w, %s is not finite: %s", ErrDiverged, name, advice)
 		}
 		return err
 	})
