@@ -86,6 +86,13 @@ func TestSweepMisuse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "sweep.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	here, err := sweep.OpenStore(filepath.Join(dir, "here"))
+	if err == nil {
+		err = here.SavePlan(&sweep.Plan{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for args, want := range map[string]string{
 		"sweep":                                "no config to sweep over",
 		"sweep badnets.yaml --seeds x":         "--seeds x: wanted",
@@ -106,6 +113,8 @@ func TestSweepMisuse(t *testing.T) {
 		"sweep badnets.yaml --executor slurm --cluster ram=9":            "wanted KEY=VALUE with one of partition",
 		"sweep badnets.yaml --executor slurm --cluster cpus=0":           "cluster.cpus 0: wanted",
 		"sweep cancel /nowhere":                                          "is no sweep's directory",
+		"sweep cancel " + dir + "/here":                                  "was never given to Slurm: a sweep of this machine is ended",
+		"sweep retry " + dir + "/here":                                   "was never given to Slurm",
 		"sweep retry /nowhere":                                           "is no sweep's directory",
 		"sweep logs":                                                     "give the folder of one sweep",
 		"sweep status":                                                   "give the folder of one sweep",

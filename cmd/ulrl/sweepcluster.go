@@ -162,6 +162,9 @@ func newSweepCancelCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if _, err := store.LastCluster(); err != nil {
+				return err
+			}
 			n, err := store.Cancel(cmd.Context())
 			if err != nil {
 				return err

@@ -212,8 +212,8 @@ type Training struct {
 	Samples int `mapstructure:"samples" validate:"gte=0"`
 	// Epochs is how many there are.
 	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
-	// BatchSize is in images.
-	BatchSize int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	// BatchSize is in images, of which BatchNorm needs two.
+	BatchSize int `mapstructure:"batch_size" validate:"gte=2,lte=65536"`
 	// LR is the learning rate at the start; of schedule onecycle, the peak.
 	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
 	Momentum    float64 `mapstructure:"momentum" validate:"gte=0,lt=1"`

@@ -11,6 +11,7 @@ func TestRanges(t *testing.T) {
 	const (
 		whole     = "a whole number"
 		batch     = "a whole number from 1 to 65536"
+		pairs     = "a whole number from 2 to 65536"
 		epochs    = "a whole number from 1 to 10000"
 		momentum  = "a number, at least 0 and below 1"
 		share     = "a number from 0 to 1"
@@ -84,7 +85,7 @@ func TestRanges(t *testing.T) {
 		{"attack.arch.width", "0 1 1024", "-1 1025", whole + " from 0 to 1024"},
 		{"attack.train.samples", "0 1", "-1", whole + ", at least 0"},
 		{"attack.train.epochs", "1 10000", "0 10001", epochs},
-		{"attack.train.batch_size", "1 65536", "0 65537", batch},
+		{"attack.train.batch_size", "2 65536", "1 65537", pairs},
 		{"attack.train.lr", "10 1e-9", "0 10.1", lr},
 		{"attack.train.momentum", "0.99", "1 -0.1", momentum},
 		{"attack.train.weight_decay", "0 1", "-1 1.1", share},
@@ -101,7 +102,7 @@ func TestRanges(t *testing.T) {
 		{"relearn.precision", "float32 tf32 bfloat16 float16", "half", "one of float32, tf32, bfloat16, float16"},
 		{"attack.train.schedule", "onecycle cosine constant", "step", "one of onecycle, cosine, constant"},
 		{"unlearn.epochs", "1 10000", "0 10001", epochs},
-		{"unlearn.batch_size", "1 65536", "0 65537", batch},
+		{"unlearn.batch_size", "2 65536", "1 65537", pairs},
 		{"unlearn.min_batches", "1 4 65536", "0 65537", batch},
 		{"relearn.attempts", "1 2 10", "0 11", "a whole number from 1 to 10"},
 		{"relearn.min_batches", "1 4 65536", "0 65537", batch},
@@ -119,7 +120,7 @@ func TestRanges(t *testing.T) {
 		{"suspicious.order", "score index", "name", "one of score, index"},
 		{"suspicious.ratio", "1 0.01", "0 1.1", positive},
 		{"relearn.epochs", "1 10000", "0 10001", epochs},
-		{"relearn.batch_size", "1 65536", "0 65537", batch},
+		{"relearn.batch_size", "2 65536", "1 65537", pairs},
 		{"relearn.lr", "10", "0 10.1", lr},
 		{"relearn.momentum", "0 0.99", "1 -0.1", momentum},
 		{"relearn.weight_decay", "0 1", "-1 1.1", share},

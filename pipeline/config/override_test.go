@@ -76,7 +76,7 @@ func TestEnvErrors(t *testing.T) {
 		{"ULRL_RELEARN_LR=x", `ULRL_RELEARN_LR: relearn.lr is "x", wanted ` + lrRange},
 		{"ULRL_RELEARN_LR=", `ULRL_RELEARN_LR: relearn.lr is "", wanted ` + lrRange},
 		{"ULRL_RELEARN_LR=-1", "ULRL_RELEARN_LR: relearn.lr is -1, wanted " + lrRange},
-		{"ULRL_RELEARN_BATCH_SIZE=0", "ULRL_RELEARN_BATCH_SIZE: relearn.batch_size is 0, wanted a whole number from 1 to 65536"},
+		{"ULRL_RELEARN_BATCH_SIZE=0", "ULRL_RELEARN_BATCH_SIZE: relearn.batch_size is 0, wanted a whole number from 2 to 65536"},
 		{"ULRL_LOG_LEVEL=whatever", ""},
 		{"ulrl_seed=x", ""},
 	} {

@@ -138,7 +138,7 @@ type Unlearn struct {
 	Epochs int `mapstructure:"epochs" validate:"gte=1,lte=10000"`
 	// BatchSize is in images, at most: where an epoch would have fewer than MinBatches, it
 	// has smaller ones.
-	BatchSize  int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	BatchSize  int `mapstructure:"batch_size" validate:"gte=2,lte=65536"`
 	MinBatches int `mapstructure:"min_batches" validate:"gte=1,lte=65536"`
 	// LR is SGD's learning rate, Momentum and WeightDecay (L2) belong to it.
 	LR          float64 `mapstructure:"lr" validate:"gt=0,lte=10"`
@@ -188,7 +188,7 @@ type Relearn struct {
 	Attempts int `mapstructure:"attempts" validate:"gte=1,lte=10"`
 	// BatchSize is in images, at most: where an epoch would have fewer than MinBatches, it
 	// has smaller ones.
-	BatchSize  int `mapstructure:"batch_size" validate:"gte=1,lte=65536"`
+	BatchSize  int `mapstructure:"batch_size" validate:"gte=2,lte=65536"`
 	MinBatches int `mapstructure:"min_batches" validate:"gte=1,lte=65536"`
 	// LR is SGD's learning rate at the start, Momentum and WeightDecay (L2)
 	// belong to it.

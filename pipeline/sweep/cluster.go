@@ -91,7 +91,7 @@ func (s *Store) LastCluster() (Cluster, error) {
 		return Cluster{}, err
 	}
 	if len(all) == 0 {
-		return Cluster{}, fault.Misuse("%s was never given to Slurm: for a sweep of this machine, the command that started it goes on with it", s.dir)
+		return Cluster{}, fault.Misuse("%s was never given to Slurm: a sweep of this machine is ended with Ctrl-C where it runs, and its own command goes on with it", s.dir)
 	}
 	last := all[len(all)-1]
 	return Cluster{Store: s, Resources: last.Resources, AtOnce: last.AtOnce, Retries: last.Retries}, nil
