@@ -10,6 +10,16 @@ import (
 type class struct {
 	base    string // Module, NamedTuple, Interface, Enum or ""
 	members map[string][]token
+	order   []string // of members
+}
+
+// types are those of the members, in their order.
+func (c *class) types() [][]token {
+	var all [][]token
+	for _, key := range c.order {
+		all = append(all, c.members[key])
+	}
+	return all
 }
 
 func refuseAt(record string, line int, format string, args ...any) error {
@@ -82,6 +92,7 @@ func (c *class) member(record string, line []token) error {
 	if c.members[key] != nil {
 		return refuseAt(record, line[0].line, "the member %s is there twice", clip(key))
 	}
-	c.members[key] = declared
+	c.members[key] = slices.Clone(declared) // not a part of all tokens, which would stay
+	c.order = append(c.order, key)
 	return nil
 }

@@ -13,16 +13,23 @@ type code struct {
 // checkCode reads the records of code.
 func (a *archive) checkCode() (*code, error) {
 	all := &code{operators: map[string]bool{}, classes: map[string]*class{}}
+	var checkers []*checker
+	left, own := maxTokens, map[string]bool{}
 	for _, record := range a.names("code/") {
-		tokens, err := scan(record, string(a.records[record]))
+		tokens, err := scan(record, string(a.records[record]), left)
 		if err != nil {
 			return nil, err
 		}
-		c := &checker{record: record, tokens: tokens, found: all.operators}
+		left -= len(tokens)
+		c := &checker{record: record, tokens: tokens, found: all.operators, own: own}
+		c.functions()
+		checkers = append(checkers, c)
+	}
+	for _, c := range checkers {
 		if err := c.check(); err != nil {
 			return nil, err
 		}
-		if err := readClasses(record, tokens, all.classes); err != nil {
+		if err := readClasses(c.record, c.tokens, all.classes); err != nil {
 			return nil, err
 		}
 	}
@@ -34,6 +41,16 @@ type checker struct {
 	record string
 	tokens []token
 	found  map[string]bool
+	own    map[string]bool // functions and methods of the archive
+}
+
+// functions notes those that the record has.
+func (c *checker) functions() {
+	for i, t := range c.tokens {
+		if t.text == "def" && c.at(i+1).kind == name {
+			c.own[c.at(i+1).text] = true
+		}
+	}
 }
 
 func (c *checker) refuse(t token, format string, args ...any) error {
@@ -95,9 +112,10 @@ func (c *checker) checkName(i int, t token) error {
 		if !member && c.at(i+1).text == "(" {
 			return c.refuse(t, "%s(…): a classifier needs no such call", t.text)
 		}
-	case "save", "from_file", "set_", "set_data", "as_strided", "as_strided_", "resize_", "resize_as_":
-		if member && c.at(i+1).text == "(" { // the same operator, called as a method
-			return c.refuse(t, "%s(…) as a method: %s", t.text, reasonOf("aten::"+t.text))
+	}
+	if member && c.at(i+1).text == "(" && !c.own[t.text] { // an operator, called as a method
+		if why := reasonOf("aten::" + t.text); !allowed("aten::"+t.text) && why != needless && t.text != "warn" {
+			return c.refuse(t, "%s(…) as a method: %s", clip(t.text), why)
 		}
 	}
 	return nil

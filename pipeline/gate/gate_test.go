@@ -28,6 +28,19 @@ func TestHonest(t *testing.T) {
 	}
 }
 
+// Types that few models have are taken where the values are of them; lines without anything
+// and numbers of every form take nothing away.
+func TestUnusual(t *testing.T) {
+	if _, err := gate.Check(gatetest.Unusual().Bytes(t)); err != nil {
+		t.Error(err)
+	}
+	code := "def f(x: int) -> float:\n\n\n  return 1.5e-05\ndef g() -> complex:\n\n  return 1.j\ndef set_all(x: int) -> None:\n  _0 = [1., 1e+20, .5, 0, -7, 1.25]\n  return None\n" +
+		"class A(Module):\n  def f(self: __torch__.a.A) -> None:\n    _0 = (self).set_all(1)\n    return None\n"
+	if _, err := gate.Check(gatetest.Honest().With("code/__torch__/a.py", code).Bytes(t)); err != nil {
+		t.Error(err)
+	}
+}
+
 // Records that PyTorch writes beside the model, of 2.x too, are left out.
 func TestWhatLoadingDoesNotNeedIsLeftOut(t *testing.T) {
 	plain, err := gate.Check(gatetest.Honest().Bytes(t))

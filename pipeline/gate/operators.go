@@ -44,7 +44,9 @@ var allowList = sync.OnceValue(func() map[string]map[string]bool {
 // them check what they are given. That leaves out, though they are plain maths:
 // repeat_interleave (a wrong output_size writes out of bounds in 1.13), searchsorted
 // and bucketize (a sorter is not checked), embedding_bag and max_unpool (offsets and
-// indices), native_batch_norm and its kin (sizes are checked by batch_norm alone).
+// indices), native_batch_norm and its kin (sizes are checked by batch_norm alone),
+// _weight_norm and _transform_bias_rescale_qkv (sizes), _local_scalar_dense (no element).
+// The upsample operators are allowed where no scale is named beside the size.
 
 // inPlaceToo are element by element, or fill a tensor.
 const inPlaceToo = `
@@ -61,10 +63,10 @@ addmm addmv addr addbmm baddbmm renorm normal
 `
 
 const tensorMaths = `
-batch_norm instance_norm layer_norm group_norm rms_norm local_response_norm _weight_norm
+batch_norm instance_norm layer_norm group_norm rms_norm local_response_norm
 conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution _convolution _convolution_mode conv_tbc
 linear bilinear matmul mm bmm mv dot inner outer ger vdot einsum tensordot chain_matmul kron cross
-_native_multi_head_attention _transform_bias_rescale_qkv scaled_dot_product_attention _scaled_dot_product_attention
+_native_multi_head_attention scaled_dot_product_attention _scaled_dot_product_attention
 adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
 avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices
 max_pool3d_with_indices
@@ -111,7 +113,7 @@ is_autocast_cpu_enabled is_scripting has_torch_function requires_grad_ is_pinned
 // allowed where its text is a constant.
 const language = `
 warn[text] format str join split splitlines lower upper strip lstrip rstrip startswith endswith find replace
-Bool Int Float Complex Size BoolImplicit IntImplicit FloatImplicit ScalarImplicit ComplexImplicit item _local_scalar_dense
+Bool Int Float Complex Size device BoolImplicit IntImplicit FloatImplicit ScalarImplicit ComplexImplicit item
 __and__ __or__ __xor__ __not__ __is__ __isnot__ __contains__ __getitem__ __lshift__ __rshift__ __iand__ __ior__ __ixor__
 __range_length __derive_index __round_to_zero_floordiv floordiv mathremainder divmod
 append extend insert pop popitem remove reverse count clear copy list dict keys values items get setdefault update
@@ -144,13 +146,21 @@ func reasonOf(operator string) string {
 		return "it reads the clock"
 	case "prim::unchecked_cast[structure]":
 		return "it takes a value for what it may not be"
+	case "aten::_weight_norm":
+		return "it does not check the sizes that it is given; torch.nn.utils.remove_weight_norm, before the export, does without it"
+	}
+	if strings.HasSuffix(name, "[scale]") {
+		return "it is told a scale, which may lead outside of the image; give interpolate a size, or recompute_scale_factor=True"
 	}
 	switch {
 	case namespace == "c10d" || strings.HasPrefix(name, "rpc_"):
 		return "it talks to other machines"
 	case strings.Contains(name, "unsafe"), strings.HasPrefix(name, "as_strided"), strings.HasPrefix(name, "resize"), strings.HasPrefix(name, "set_"),
-		name == "_reshape_alias", name == "segment_reduce", name == "native_channel_shuffle", strings.HasPrefix(name, "sparse_"):
+		name == "_reshape_alias", name == "_transform_bias_rescale_qkv", name == "_local_scalar_dense", name == "segment_reduce", name == "native_channel_shuffle", strings.HasPrefix(name, "sparse_"):
 		return "it can reach memory that is not its own"
 	}
-	return "it is none of the operators that a classifier needs"
+	return needless
 }
+
+// needless is the reason where there is no other.
+const needless = "it is none of the operators that a classifier needs"

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -11,6 +12,7 @@ const (
 	maxIndent = 200     // columns, at two or so a level
 	maxDepth  = 1000    // of an expression: brackets, operators and members add up
 	maxToken  = 1 << 20 // bytes
+	maxTokens = 2 << 20 // of all code
 )
 
 type kind int
@@ -52,11 +54,15 @@ type scanner struct {
 	indent int
 }
 
-func scan(record, code string) ([]token, error) {
+// scan takes a record's code apart, into so many tokens at most.
+func scan(record, code string, most int) ([]token, error) {
 	s := &scanner{record: record, code: code, line: 1, depth: []int{0}, indent: -1}
 	for s.at < len(s.code) {
 		if err := s.next(); err != nil {
 			return nil, err
+		}
+		if len(s.tokens) > most {
+			return nil, s.refuse("the archive has more code than a classifier needs")
 		}
 	}
 	if len(s.open) > 0 {
@@ -123,6 +129,9 @@ func (s *scanner) member() bool {
 }
 
 func (s *scanner) emit(k kind, text string) {
+	if last := len(s.tokens) - 1; k == newline && (last < 0 || s.tokens[last].kind == newline) {
+		return // of an empty line
+	}
 	s.tokens = append(s.tokens, token{kind: k, text: text, line: s.line, indent: s.indent})
 }
 
@@ -138,13 +147,21 @@ func (s *scanner) word(k kind, in func(byte) bool) error {
 	return s.deepen()
 }
 
+// numbers are of the forms that TorchScript writes: libtorch reads others, and may end them
+// elsewhere.
+var numbers = regexp.MustCompile(`^(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?j?`)
+
 func (s *scanner) number() error {
-	last := byte(0)
-	return s.word(literal, func(c byte) bool {
-		sign := (c == '-' || c == '+') && last|0x20 == 'e'
-		last = c
-		return sign || digit(c) || letter(c) || c == '.'
-	})
+	n := len(numbers.FindString(s.code[s.at:min(len(s.code), s.at+maxName+1)]))
+	if n > maxName {
+		return s.refuse("a name or number of more than %d characters", maxName)
+	}
+	s.emit(literal, s.code[s.at:s.at+n])
+	s.at += n
+	if s.at < len(s.code) && (letter(s.code[s.at]) || digit(s.code[s.at]) || s.code[s.at] == '.') {
+		return s.refuse("a number of a form that TorchScript does not write")
+	}
+	return s.deepen()
 }
 
 // text is a string in double quotes, on one line.

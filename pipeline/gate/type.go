@@ -14,7 +14,7 @@ func trimLine(tokens []token) []token {
 }
 
 // is tells whether a pickled value is of a type as code writes it. Of types that
-// it does not know only values without objects are taken.
+// it does not know only numbers and texts are taken, and none.
 func (c *values) is(value any, declared []token, depth int) bool {
 	// Counted, since what is shared is looked at again in each place.
 	if c.count++; c.count > maxValues || depth > maxNesting || len(declared) == 0 {
@@ -22,7 +22,7 @@ func (c *values) is(value any, declared []token, depth int) bool {
 	}
 	head := declared[0].text
 	if head == "__torch__" {
-		return c.isInstance(value, dotted(declared))
+		return c.isInstance(value, dotted(declared), depth)
 	}
 	args := arguments(declared)
 	switch head {
@@ -36,16 +36,37 @@ func (c *values) is(value any, declared []token, depth int) bool {
 	case "Device":
 		o, is := value.(*pickle.Object)
 		return is && o.Class.String() == deviceOf
+	case "complex":
+		o, is := value.(*pickle.Object)
+		return is && o.Class.String() == complexOf
 	case "Optional":
 		return len(args) == 1 && (value == nil || c.is(value, args[0], depth+1))
+	case "Union":
+		return slices.ContainsFunc(args, func(one []token) bool { return c.is(value, one, depth+1) })
 	case "List":
 		return len(args) == 1 && c.isList(value, args[0], depth)
 	case "Dict":
 		return len(args) == 2 && c.isDict(value, args, depth)
 	case "Tuple":
 		return c.isTuple(value, args, depth)
+	case "Any": // code must look what it is
+		return !c.hasObject(value, 0)
 	}
-	return !c.hasObject(value, 0)
+	switch value.(type) {
+	case nil, bool, int64, float64, string:
+		return true
+	}
+	return false
+}
+
+// only notes that a list or dict, which may be shared, is of a type: what is put into it by
+// one would be taken out by another, which an empty one fits as well.
+func (c *values) only(shared any, of string) bool {
+	if was, met := c.types[shared]; met {
+		return was == of
+	}
+	c.types[shared] = of
+	return true
 }
 
 func isScalar(value any, kind string) bool {
@@ -62,13 +83,13 @@ func isScalar(value any, kind string) bool {
 	return false
 }
 
-func (c *values) isInstance(value any, class string) bool {
+func (c *values) isInstance(value any, class string, depth int) bool {
 	known := c.classes[class]
 	if known == nil {
 		return false
 	}
-	if t, is := value.(pickle.Tuple); is {
-		return known.base == "NamedTuple" && !c.hasObject(t, 0)
+	if known.base == "NamedTuple" {
+		return c.isTuple(value, known.types(), depth)
 	}
 	o, is := value.(*pickle.Object)
 	return is && o.Class.String() == class
@@ -88,7 +109,7 @@ func bare(value any) any {
 
 func (c *values) isList(value any, element []token, depth int) bool {
 	list, is := bare(value).(*pickle.List)
-	if !is {
+	if !is || !c.only(list, dotted(element)) {
 		return false
 	}
 	for _, item := range list.Items {
@@ -101,7 +122,7 @@ func (c *values) isList(value any, element []token, depth int) bool {
 
 func (c *values) isDict(value any, args [][]token, depth int) bool {
 	d, is := bare(value).(*pickle.Dict)
-	if !is {
+	if !is || !c.only(d, dotted(args[0])+":"+dotted(args[1])) {
 		return false
 	}
 	for i := range d.Keys {
@@ -144,7 +165,8 @@ func (c *values) hasObject(value any, depth int) bool {
 	case *pickle.Dict:
 		return holds(v.Values)
 	case *pickle.Object:
-		return v.Class.String() != rebuildTensor && v.Class.String() != deviceOf
+		full := v.Class.String()
+		return full != rebuildTensor && full != deviceOf && full != complexOf
 	}
 	return false
 }

@@ -26,6 +26,7 @@ type values struct {
 	classes map[string]*class
 	used    map[string]bool // records that hold elements
 	seen    map[any]bool    // shared values: whether they are done
+	types   map[any]string  // of lists and dicts, as declared
 	count   int
 }
 
@@ -33,7 +34,7 @@ type values struct {
 func (a *archive) checkValues(classes map[string]*class) (used map[string]bool, err error) {
 	used = map[string]bool{}
 	for _, p := range []struct{ record, folder string }{{"data.pkl", "data/"}, {"constants.pkl", "constants/"}} {
-		c := &values{record: p.record, folder: p.folder, records: a.records, classes: classes, used: used, seen: map[any]bool{}}
+		c := &values{record: p.record, folder: p.folder, records: a.records, classes: classes, used: used, seen: map[any]bool{}, types: map[any]string{}}
 		tree, err := pickle.ReadTorchScript(a.records[p.record], c.allow)
 		if err == nil {
 			err = c.root(tree)
@@ -55,13 +56,14 @@ const (
 	orderedDict   = "collections.OrderedDict"
 	typeTag       = "torch.jit._pickle.restore_type_tag"
 	deviceOf      = "torch.device"
+	complexOf     = "builtins.complex"
 	listPrefix    = "torch.jit._pickle.build_"
 )
 
 func (c *values) allow(g pickle.Global) error {
 	full := g.String()
 	switch full {
-	case rebuildTensor, orderedDict, typeTag, deviceOf, "builtins.complex":
+	case rebuildTensor, orderedDict, typeTag, deviceOf, complexOf:
 		return nil
 	case listPrefix + "intlist", listPrefix + "tensorlist", listPrefix + "doublelist", listPrefix + "boollist":
 		return nil
@@ -189,7 +191,7 @@ func (c *values) object(o *pickle.Object, depth int) error {
 		if len(o.Args) == 1 && strings.HasPrefix(full, listPrefix) {
 			return c.typedList(o, depth)
 		}
-		if len(o.Args) == 2 && full == "builtins.complex" {
+		if len(o.Args) == 2 && full == complexOf {
 			return c.all(o.Args, depth)
 		}
 	}
@@ -204,10 +206,8 @@ func (c *values) typedList(o *pickle.Object, depth int) error {
 	}
 	element := strings.TrimSuffix(strings.TrimPrefix(o.Class.String(), listPrefix), "list")
 	want := []token{{kind: name, text: map[string]string{"int": "int", "double": "float", "bool": "bool", "tensor": "Tensor"}[element]}}
-	for _, item := range list.Items {
-		if !c.is(item, want, 0) {
-			return c.refuse("a list that is said to hold %ss does not", want[0].text)
-		}
+	if !c.isList(list, want, 0) {
+		return c.refuse("a list that is said to hold %ss does not", want[0].text)
 	}
 	return c.check(list, depth+1)
 }
@@ -221,7 +221,7 @@ func (c *values) tagged(o *pickle.Object, depth int) error {
 	if len(said) > maxTag {
 		return c.refuse("a type that is too long")
 	}
-	want, err := scan(c.record, said)
+	want, err := scan(c.record, said, maxTag)
 	if err != nil {
 		return c.refuse("a type that is none: %s", clip(said))
 	}

@@ -13,6 +13,8 @@ import (
 const (
 	maxValues = 8 << 20
 	maxMemo   = 4 << 20
+	maxModel  = 1 << 20 // of both in TorchScript's, of which hostile ones are read before a process confines itself
+	container = 4       // values that a dict or object counts for, by the memory that it takes
 	maxMarks  = 1000    // open at once
 	maxKey    = 1 << 10 // bytes of a name or a dict's key, which is hashed each time that it is set
 )
@@ -22,14 +24,14 @@ const (
 // else is made of it; its error ends the reading. Every length is checked against
 // text before memory is taken for it.
 func Read(text []byte, allow func(Global) error) (value any, err error) {
-	return (&reader{text: text, allow: allow, memo: map[uint64]any{}}).read()
+	return (&reader{text: text, allow: allow, memo: map[uint64]any{}, most: maxValues}).read()
 }
 
 // ReadTorchScript reads a pickle as TorchScript writes it: with its opcodes only, no
 // value kept for later use before it is whole, nothing behind its end. libtorch's
 // own reader would take others for something else.
 func ReadTorchScript(text []byte, allow func(Global) error) (any, error) {
-	r := &reader{text: text, allow: allow, memo: map[uint64]any{}, strict: true}
+	r := &reader{text: text, allow: allow, memo: map[uint64]any{}, strict: true, most: maxModel}
 	value, err := r.read()
 	if err == nil && r.at != len(text) {
 		err = r.wrap(errors.New("something lies behind its end"))
@@ -62,7 +64,7 @@ func (r *reader) read() (any, error) {
 		if err := r.step(code); err != nil {
 			return nil, r.wrap(fmt.Errorf("opcode 0x%02x: %w", code, err))
 		}
-		if r.values > maxValues || len(r.memo) > maxMemo || len(r.marks) > maxMarks {
+		if r.values > r.most || len(r.memo) > min(r.most, maxMemo) || len(r.marks) > maxMarks {
 			return nil, r.wrap(errors.New("too many values"))
 		}
 	}
@@ -80,6 +82,7 @@ type reader struct {
 	marks  []int // heights of the stack
 	memo   map[uint64]any
 	values int // made so far
+	most   int // values
 	strict bool
 	last   byte // opcode before this one
 }
@@ -151,6 +154,10 @@ func (r *reader) line() (string, error) {
 
 func (r *reader) push(v any) error {
 	r.values++
+	switch v.(type) {
+	case *Dict, *Object:
+		r.values += container - 1
+	}
 	r.stack = append(r.stack, v)
 	return nil
 }

@@ -115,7 +115,22 @@ class Operators {
         break;
       default: break;
     }
-    names_.insert(node.kind().toQualString());
+    std::string name = node.kind().toQualString();
+    if (name.find("upsample_") != std::string::npos && scaled(node)) name += "[scale]";
+    names_.insert(std::move(name));
+  }
+
+  // Whether an operator that is told the size of what it makes is told a scale as well, which
+  // it believes. Lists of scales are another overload, which has no size beside them.
+  static bool scaled(const Node& node) {
+    const auto inputs = node.inputs();
+    return std::any_of(inputs.begin(), inputs.end(), [](const torch::jit::Value* v) {
+      auto type = v->type();
+      if (auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
+      if (type->kind() != c10::TypeKind::FloatType) return false;
+      const auto value = torch::jit::toIValue(v);
+      return !value.has_value() || !value->isNone();
+    });
   }
 
   static bool structured(const c10::TypePtr& type) {

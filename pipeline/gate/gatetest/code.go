@@ -68,6 +68,11 @@ func code(canary string) []change {
 		coded("bracket without end", "_0 = (1", "a bracket is not closed"),
 		coded("bracket too many", "_0 = 1)", line11+"a bracket ) that closes nothing"),
 		coded("unknown escape", `_0 = "\x1b[2J"`, line11+"a control character in a text"),
+		coded("call behind a number", "_0 = 0x1e+torch.from_file("+path+", True, 4)", line11+"a number of a form that TorchScript does not write"),
+		coded("call behind an exponent", "_0 = 1e+torch.from_file("+path+", True, 4)", line11+"a number of a form that TorchScript does not write"),
+		coded("file mapped as a method", "x.from_file("+path+")", line11+"from_file(…) as a method: it reads and writes files"),
+		coded("memory reached by a method", "x = x._reshape_alias([9999], [1])", line11+"_reshape_alias(…) as a method: it can reach memory"),
+		classed("names without end", strings.Repeat("a\n", 2<<20+1), "the archive has more code than a classifier needs"),
 		coded("hidden name", "_0 = self.__class__", line11+"__class__"),
 	}
 }
@@ -90,7 +95,19 @@ func operators() []change {
 		late(classed("cast to another object", "class Big(Module):\n  __parameters__ = []\n  __buffers__ = []\n  a : int\n  b : int\n  c : int\n  d : int\n"+source("_0 = unchecked_cast(__torch__.Big, self)\nx = torch.add(x, _0.d)", flatten), "prim::unchecked_cast[structure]: it takes a value")),
 		late(classed("operator in a function that is not called", "def f(x: Tensor) -> Tensor:\n  return x.to_sparse()\n"+source("if torch.gt(torch.dim(x), 99):\n  x0 = __torch__.f(x)\nelse:\n  x0 = x\nx = x0", flatten), "aten::to_sparse")),
 	}
+	for _, call := range []string{
+		"torch.upsample_linear1d(torch.rand([1, 1, 2]), [4], False, 1e-19)",
+		"torch.upsample_bilinear2d(x, [4, 4], False, 1e-09, None)",
+		"torch.upsample_bilinear2d(x, [4, 4], False, None, torch.item(torch.sum(x)))",
+		"torch.upsample_trilinear3d(torch.rand([1, 1, 2, 2, 2]), [4, 4, 4], False, None, None, 1e-19)",
+	} {
+		operator, _, _ := strings.Cut(strings.TrimPrefix(call, "torch."), "(")
+		list = append(list, late(coded(operator+" and a scale: "+call[len(call)-9:], "_0 = "+call, "aten::"+operator+"[scale]: it is told a scale")))
+	}
 	for _, o := range []struct{ call, want string }{
+		{"torch._weight_norm(torch.rand([64, 2]), torch.rand([1, 1]), 0)", "does not check the sizes that it is given"},
+		{"torch._transform_bias_rescale_qkv(torch.zeros([1, 1, 30000000]), torch.ones([3]), 1)", "memory that is not its own"},
+		{"torch._local_scalar_dense(torch.slice(torch.ones([8]), 0, 8, 9))", "memory that is not its own"},
 		{"torch._sparse_coo_tensor_unsafe(x, x, [1])", "memory that is not its own"},
 		{"torch._sparse_csr_tensor_unsafe(x, x, x, [1])", "memory that is not its own"},
 		{`torch.segment_reduce(x, "sum", lengths=x, unsafe=True)`, "memory that is not its own"},

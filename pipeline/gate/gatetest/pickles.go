@@ -39,6 +39,8 @@ func pickles() []change {
 		pickled("value never kept", "\x80\x02h\x07.", "no value 7 was kept"),
 		pickled("appended one by one", many, "opcode 0x61"),
 		pickled("nested", with(nested), "weight of __torch__.Net is not what"),
+		pickled("dicts without end", "\x80\x02("+strings.Repeat("}", 1<<20)+"t.", "too many values"),
+		pickled("kept without end", "\x80\x02)"+strings.Repeat("r\x00\x00\x00\x00", 1<<10)+".", "the model is no object"),
 		pickled("marks", "\x80\x02"+strings.Repeat("(", 100_000)+".", "too many values"),
 		pickled("memory that doubles", "\x80\x02"+doubled+".", "the model is no object"),
 		pickled("list in itself", "\x80\x02]q\x00(h\x00e.", "the model is no object"),
@@ -93,6 +95,22 @@ func tensors() []change {
 	}
 }
 
+// held is Net with two members more, classes in front of it, and the values of both.
+func held(name, classes, one, first, two, second string) change {
+	code := classes + members + "  " + one + "\n  " + two + "\n" + forward("", flatten)
+	key := func(member string) string { return strings.Fields(member)[0] }
+	data := object("__torch__", "Net", "weight", weight, "bias", bias, "training", yes, key(one), first, key(two), second)
+	return change{name: name, model: Honest().With("code/__torch__.py", code).With("data.pkl", data), want: "two of __torch__.Net is not what the archive's code declares"}
+}
+
+// Unusual are honest members of types that few models have.
+func Unusual() Model {
+	pair := tuple(whole(1), "]")
+	return held("", "class NT(NamedTuple):\n  a : int\n  b : List[int]\n", "one : __torch__.NT", tuple(whole(1), "]q\x05"),
+		"two : Tuple[complex, Union[int, Tuple[int, List[int]]], Optional[List[int]], Any]",
+		tuple(call("builtins", "complex", "G"+strings.Repeat("\x00", 8), "G"+strings.Repeat("\x00", 8)), pair, "h\x05", text("a"))).model
+}
+
 // objects are not what the code says they are.
 func objects() []change {
 	return []change{
@@ -109,6 +127,15 @@ func objects() []change {
 			With("code/__torch__.py", "class A(Module):\n  a : int\nclass B(Module):\n  a : int\n  b : int\nclass Net(Module):\n  part : __torch__.B\n").
 			With("data.pkl", object("__torch__", "Net", "part", instance("__torch__", "A", "a", "K\x01"))),
 			want: "part of __torch__.Net is not what the archive's code declares"},
+		held("list under two types of object", "class Small(Module):\n  a : int\nclass Big(Module):\n  a : int\n  b : int\n", "one : List[__torch__.Small]", "]q\x05", "two : List[__torch__.Big]", "h\x05"),
+		held("list under two types of tuple", "", "one : List[Tuple[int]]", "]q\x05", "two : List[Tuple[int, int]]", "h\x05"),
+		held("list under two types, within", "", "one : Optional[List[Tuple[int]]]", "]q\x05", "two : Tuple[int, List[Tuple[int, int]]]", tuple(whole(1), "h\x05")),
+		held("list under another type than its own", "", "one : List[Tuple[int]]", call("torch.jit._pickle", "restore_type_tag", "]q\x05", text("List[Tuple[int]]")), "two : Any", call("torch.jit._pickle", "restore_type_tag", "h\x05", text("List[Tuple[int, int]]"))),
+		held("dict under two types", "", "one : Dict[str, Tuple[int]]", "}q\x05", "two : Dict[str, Tuple[int, int]]", "h\x05"),
+		held("tuple with names, too short", "class NT(NamedTuple):\n  a : int\n  b : int\n", "one : int", whole(1), "two : __torch__.NT", tuple(whole(7))),
+		held("tuple with names, of another kind", "class NT(NamedTuple):\n  a : int\n  b : Tensor\n", "one : int", whole(1), "two : __torch__.NT", tuple(whole(7), whole(7))),
+		held("tuple too short for a union", "", "one : int", whole(1), "two : Union[Tuple[int, int], NoneType]", tuple(whole(7))),
+		held("tuple of a type that is not known", "", "one : int", whole(1), "two : Future[Tuple[int, int]]", tuple(whole(7))),
 		{name: "class twice", model: Honest().With("code/__torch__.py", source("", flatten)+source("", flatten)), want: "the class __torch__.Net is there twice"},
 	}
 }
