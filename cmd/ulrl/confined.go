@@ -173,7 +173,11 @@ func (w workers) run(ctx context.Context, c *config.Config, env environment, for
 	}
 	// What a worker leaves is as little to be trusted as what it was given.
 	if err := pipeline.CheckModel(filepath.Join(c.Output, runstore.FileCleaned)); err != nil {
-		return result, fmt.Errorf("the cleaned model is not one: %w", err)
+		err = fmt.Errorf("the cleaned model is not one: %w", err)
+		if disowned := runstore.Disown(c.Output, runstore.FileCleaned, err); disowned != nil {
+			err = fmt.Errorf("%w; it stays, for %w", err, disowned)
+		}
+		return result, err
 	}
 	return result, nil
 }

@@ -218,7 +218,7 @@ func word(v any) string {
 	if n, is := v.(int64); is {
 		return fmt.Sprint(n)
 	}
-	return fmt.Sprintf("of type %T", v)
+	return pickle.Kind(v)
 }
 
 // strays warns of files among the images that the record does not list.

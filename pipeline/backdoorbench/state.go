@@ -12,12 +12,20 @@ import (
 	torch "ulrl/torchbridge"
 )
 
+// maxState is how many bytes the tensors of a state dict may take together: several times the
+// largest network that is known.
+const maxState = 2 << 30
+
 // Tensors are the state dict's, as float32 or int64 on s's device.
 func (r *Record) Tensors(s *torch.Scope) (map[string]*torch.Tensor, error) {
 	out := map[string]*torch.Tensor{}
+	bytes := 0 // shared ones again in each place, as each becomes a tensor of its own
 	for i, key := range r.State.Keys {
 		name := key.(string)
 		t := r.State.Values[i].(*torchfile.Tensor)
+		if bytes += len(t.Data); bytes > maxState {
+			return nil, fault.Misuse("%s in %s: the tensors of its state dict take more than %d GiB: it is none of the networks that are known", FileAttack, r.Dir, maxState>>30)
+		}
 		switch t.DType {
 		case "float32", "float64", "float16", "bfloat16":
 			out[name] = torch.From(s, floats(t), t.Shape...)

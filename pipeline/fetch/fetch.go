@@ -174,5 +174,8 @@ func place(from, to string) error {
 	if err := os.Chmod(from, 0o755); err != nil {
 		return err
 	}
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty; Go renames over no folder
+		return err
+	}
 	return os.Rename(from, to)
 }

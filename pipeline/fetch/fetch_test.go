@@ -220,6 +220,7 @@ func TestFetchFromFolder(t *testing.T) {
 		set.Files = append(set.Files, File{name, fmt.Sprintf("md5:%x", md5.Sum(data))})
 	}
 	slices.SortFunc(set.Files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	must(t, os.Mkdir(filepath.Join(dir, set.Name), 0o700)) // made by hand, and empty
 	got, err := Fetch(t.Context(), set, Options{Dir: dir, From: from})
 	must(t, err)
 	for _, split := range []string{dataset.Train, dataset.Test} {

@@ -15,7 +15,6 @@ const (
 	maxValues  = 4 << 20
 	valueText  = 64      // bytes of text that count as a value: it is looked at wherever it is named
 	maxTag     = 4 << 10 // bytes of a type
-	maxDims    = 64      // of a tensor, which is libtorch's limit too
 )
 
 // values checks the pickle of a record and the tensors below a folder.
@@ -122,7 +121,7 @@ func (c *values) check(value any, depth int) error {
 	case *pickle.Object:
 		return c.once(v, func() error { return c.object(v, depth) })
 	}
-	return c.refuse("it holds a %T where a value was expected", value)
+	return c.refuse("it holds %s where a value was expected", pickle.Kind(value))
 }
 
 // once looks at a value that may be shared; one that holds itself is refused.
@@ -278,11 +277,6 @@ func (c *values) tensor(args pickle.Tuple) error {
 	hooks, isHooks := args[5].(*pickle.Object)
 	if !isFlag || !isHooks || hooks.Class.String() != orderedDict || len(hooks.Args) > 0 || hooks.Entries != nil || hooks.State != nil || hooks.Items != nil {
 		return c.refuse("a tensor of a form that TorchScript does not write")
-	}
-	for _, arg := range args[2:4] {
-		if extents, is := arg.(pickle.Tuple); is && len(extents) > maxDims {
-			return c.refuse("a tensor of %d dimensions", len(extents))
-		}
 	}
 	view, err := torchfile.ViewOf(args)
 	if err != nil {

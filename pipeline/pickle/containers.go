@@ -83,7 +83,7 @@ func (r *reader) extend(items []any) error {
 	case *Object:
 		to.Items = append(to.Items, items...)
 	default:
-		return fmt.Errorf("%T takes no items", v)
+		return fmt.Errorf("%s takes no items", Kind(v))
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (r *reader) assign(items []any) error {
 		to, ok = object.Entries, true
 	}
 	if !ok {
-		return fmt.Errorf("%T takes no entries", v)
+		return fmt.Errorf("%s takes no entries", Kind(v))
 	}
 	if r.strict && to.Len() > 0 {
 		return errFilled

@@ -50,6 +50,9 @@ func ArrayOf(value any) (a *Array, ok bool, err error) {
 		return nil, true, errors.New("a NumPy array of a form that is not known")
 	}
 	a = &Array{DType: t.String(), Shape: make([]int, len(dims)), Fortran: fortran, Data: data}
+	if len(dims) > maxDims {
+		return nil, true, fmt.Errorf("a NumPy array of %d dimensions", len(dims))
+	}
 	n := int64(t.size)
 	for i, d := range dims {
 		extent, is := d.(int64)

@@ -128,7 +128,7 @@ func (r *reader) call(args Tuple, named *Dict) error {
 	}
 	class, ok := v.(Global)
 	if !ok {
-		return fmt.Errorf("a call of %T", v)
+		return fmt.Errorf("a call of %s", Kind(v))
 	}
 	return r.push(&Object{Class: class, Args: args, Named: named})
 }
@@ -140,7 +140,7 @@ func (r *reader) build(state any) error {
 	}
 	object, ok := v.(*Object)
 	if !ok {
-		return fmt.Errorf("%T takes no state", v)
+		return fmt.Errorf("%s takes no state", Kind(v))
 	}
 	object.State = state
 	return nil

@@ -256,6 +256,25 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
+// Errors name values in words of the field, not by Go's types.
+func TestErrorsAreInPlainWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"\x80\x02)K\x01a.":                         "a tuple takes no items",
+		"\x80\x02ccollections\nOrderedDict\n)R)R.": "a call of an object",
+		"\x80\x02K\x01}b.":                         "a number takes no state",
+		"\x80\x02N(K\x01K\x02u.":                   "None takes no entries",
+	} {
+		if _, err := Read([]byte(text), everything); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	for _, v := range []any{nil, true, int64(1), 1.5, "a", []byte("a"), Tuple{}, &List{}, NewDict(), &Set{}, Global{}, &Object{}, Persistent{}, &Array{}} {
+		if kind := Kind(v); kind == Kind(struct{}{}) {
+			t.Errorf("%T has no kind", v)
+		}
+	}
+}
+
 func TestTorchScriptIsStricter(t *testing.T) {
 	for text, want := range map[string]string{
 		"\x80\x02}(X\x01\x00\x00\x00aK\x01u.": "",

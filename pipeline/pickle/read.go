@@ -16,6 +16,7 @@ const (
 	maxModel  = 1 << 20 // of both in TorchScript's, of which hostile ones are read before a process confines itself
 	container = 4       // values that a dict or object counts for, by the memory that it takes
 	maxMarks  = 1000    // open at once
+	maxDims   = 64      // of a NumPy array, which is NumPy's limit too
 	maxKey    = 1 << 10 // bytes of a name or a dict's key, which is hashed each time that it is set
 )
 

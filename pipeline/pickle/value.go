@@ -89,3 +89,36 @@ type Object struct {
 	Items   []any // appended, as to a list
 	Entries *Dict // set, as in a dict; nil: none
 }
+
+// Kind says what a value of a pickle's is, for people.
+func Kind(v any) string {
+	switch v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		return "a truth value"
+	case int64, float64:
+		return "a number"
+	case string:
+		return "a text"
+	case []byte:
+		return "bytes"
+	case Tuple:
+		return "a tuple"
+	case *List:
+		return "a list"
+	case *Dict:
+		return "a dict"
+	case *Set:
+		return "a set"
+	case Global:
+		return "a class or function"
+	case *Object:
+		return "an object"
+	case Persistent:
+		return "a reference"
+	case *Array:
+		return "a NumPy array"
+	}
+	return "something else"
+}

@@ -60,7 +60,7 @@ func (w *writer) value(value any) error {
 	case *Object:
 		return w.object(v)
 	default:
-		return fmt.Errorf("a %T has no pickle", value)
+		return fmt.Errorf("%s has no pickle", Kind(value))
 	}
 	return nil
 }

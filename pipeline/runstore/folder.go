@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"ulrl/pipeline/fault"
 )
 
@@ -35,10 +37,26 @@ func NewFolder(dir string, fill func(partial string) error) error {
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty; Go renames over no folder
 		return fmt.Errorf("make the folder %s: %w", dir, cause(err))
 	}
-	if err := errors.Join(os.Chmod(partial, 0o755), os.Rename(partial, dir)); err != nil {
+	if err := appear(partial, dir); err != nil {
 		return fmt.Errorf("make the folder %s: %w", dir, cause(err))
 	}
 	return nil
+}
+
+// appear renames a folder after the disk has taken what is in it, for the whole file system at
+// once: thousands of small files one by one would take minutes.
+func appear(partial, dir string) error {
+	f, err := os.Open(partial)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(unix.Syncfs(int(f.Fd())), f.Close(), os.Chmod(partial, 0o755)); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, dir); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
 }
 
 // CheckOurs refuses a folder that holds something but nothing by one of the names that what

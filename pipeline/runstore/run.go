@@ -227,6 +227,30 @@ func ReadResult(dir string) (*Result, error) {
 	return nil, fault.Misuse("read %s: not the result of a run: unknown status %q", path, result.Status)
 }
 
+// Disown makes a finished run in dir a failed one, without the file called name, which was
+// found to be not what the run says.
+func Disown(dir, name string, why error) error {
+	unlockDir, err := LockDir(dir)
+	if err != nil {
+		return err
+	}
+	defer unlockDir()
+	result, err := ReadResult(dir)
+	if err != nil {
+		return err
+	}
+	result.Status, result.Error = StatusFailed, why.Error()
+	delete(result.Sums, name)
+	maps.DeleteFunc(result.Files, func(_, file string) bool { return file == name })
+	if err := WriteSealed(filepath.Join(dir, FileResult), result); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", filepath.Join(dir, name), cause(err))
+	}
+	return nil
+}
+
 // admit says whether a run may begin in dir.
 func admit(dir string, force bool) error {
 	entries, err := os.ReadDir(dir)

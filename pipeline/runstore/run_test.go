@@ -83,6 +83,31 @@ func ignoreClosed(err error) error {
 	return fmt.Errorf("want an error that says closed, got: %w", err)
 }
 
+// A file that turns out not to be what a finished run says of it goes, and the run has failed.
+func TestDisown(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	r := create(t, dir)
+	for _, name := range []string{FileCleaned, "config.yaml"} {
+		if err := r.WriteFile(name, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Finish(StatusComplete, &Result{Files: map[string]string{"model": FileCleaned, "config": "config.yaml"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Disown(dir, FileCleaned, errors.New("it is no model")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadResult(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Status != StatusFailed || got.Error != "it is no model" || len(got.Files) != 1 || got.Sums[FileCleaned] != "" || got.Sums["config.yaml"] == "" {
+		t.Errorf("%s, %s, files %v, sums %v", got.Status, got.Error, got.Files, got.Sums)
+	}
+	wantNames(t, dir, "config.yaml", "result.json")
+}
+
 func TestFinishUnknownStatus(t *testing.T) {
 	r := create(t, t.TempDir())
 	if err := r.Finish("done", nil); err == nil {

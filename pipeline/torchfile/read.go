@@ -178,7 +178,7 @@ func (a *archiveReader) plain(value any, depth int) (any, error) {
 	case *pickle.Object:
 		return a.once(v, func() (any, error) { return a.object(v, depth) })
 	case pickle.Global, pickle.Persistent, *pickle.Set:
-		return nil, fmt.Errorf("it holds a %T where a value was expected", value)
+		return nil, fmt.Errorf("it holds %s where a value was expected", pickle.Kind(value))
 	}
 	return value, nil
 }
@@ -220,7 +220,7 @@ func (a *archiveReader) dict(from *pickle.Dict, depth int) (*Dict, error) {
 		switch key.(type) {
 		case string, int64:
 		default:
-			return nil, fmt.Errorf("a dict has a %T as key, wanted text or a whole number", key)
+			return nil, fmt.Errorf("a dict has %s as key, wanted text or a whole number", pickle.Kind(key))
 		}
 		value, err := a.plain(from.Values[i], depth+1)
 		if err != nil {

@@ -226,7 +226,7 @@ func TestDamagedFiles(t *testing.T) {
 		"offset, far":          {archive(t, tuple(1), tuple(1), math.MaxInt64, 4, data, zip.Store), "outside"},
 		"offset, wrapping":     {archive(t, tuple(2), tuple(1), math.MaxInt64, 4, data, zip.Store), "outside"},
 		"big-endian":           {zipped(t, zip.Store, map[string][]byte{"a/data.pkl": []byte("N."), "a/byteorder": []byte("big")}), "big-endian"},
-		"a key that is a list": {zipped(t, zip.Store, map[string][]byte{"a/data.pkl": []byte("}]Ns.")}), "*pickle.List as key"},
+		"a key that is a list": {zipped(t, zip.Store, map[string][]byte{"a/data.pkl": []byte("}]Ns.")}), "a dict has a list as key"},
 		"strides":              {archive(t, tuple(2, 2), tuple(3, 1), 0, 4, data, zip.Store), "outside"},
 		"repeated":             {archive(t, tuple(5, 4), tuple(0, 0), 0, 4, data, zip.Store), "outside"},
 		"huge":                 {archive(t, tuple(1<<30, 1<<30, 1<<30), tuple(1, 1, 1), 0, 4, data, zip.Store), "outside"},

@@ -44,6 +44,9 @@ func (s Storage) Fits(bytes int) error {
 	return nil
 }
 
+// maxDims is how many dimensions a tensor may have, as in libtorch.
+const maxDims = 64
+
 // View is a tensor of elements of a storage.
 type View struct {
 	Storage       Storage
@@ -63,6 +66,9 @@ func ViewOf(args pickle.Tuple) (View, error) {
 	offset, ok := args[1].(int64)
 	shape, okShape := extents(args[2])
 	stride, okStride := extents(args[3])
+	if len(shape) > maxDims {
+		return View{}, fmt.Errorf("a tensor of %d dimensions", len(shape))
+	}
 	if !ok || !okShape || !okStride || offset < 0 || len(shape) != len(stride) {
 		return View{}, errors.New("a tensor of a form that is not known")
 	}

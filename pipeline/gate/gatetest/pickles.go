@@ -31,7 +31,7 @@ func pickles() []change {
 		pickled("unknown opcode", "\x80\x02\xff.", "data.pkl: pickle, byte 3: opcode 0xff: TorchScript does not write it"),
 		pickled("name on the stack", "\x80\x04\x8c\x02os\x8c\x06system\x93.", "opcode 0x8c: TorchScript does not write it"),
 		pickled("extension", "\x80\x02\x82\x01.", "opcode 0x82"),
-		pickled("function by number", "\x80\x02"+global("collections", "OrderedDict")+"K\x00)R.", "a call of int64"),
+		pickled("function by number", "\x80\x02"+global("collections", "OrderedDict")+"K\x00)R.", "a call of a number"),
 		pickled("text beyond the end", "\x80\x02X\xff\xff\xff\x7fa.", "it ends too early"),
 		pickled("no end", "\x80\x02)", "it ends too early"),
 		pickled("something behind the end", net(weight)+"cos\nsystem\n", "something lies behind its end"),
