@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,29 +32,51 @@ func Libraries() ([]string, error) {
 }
 
 // Links are where the symbolic links in folder lead, and those in its folders:
-// rights on a folder do not reach through them.
+// rights on a folder do not reach through them. One that leads above the folder, or to or above
+// the home folder, is left out: a folder that somebody gave may hold it to have all be read.
 func Links(folder string) []string {
-	var out []string
-	for _, pattern := range []string{"*", "*/*"} {
-		found, err := filepath.Glob(filepath.Join(escape(folder), pattern))
-		if err != nil {
-			continue // a pattern that Glob cannot read
-		}
-		for _, path := range found {
-			if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSymlink == 0 {
-				continue
-			}
-			if target, err := filepath.EvalSymlinks(path); err == nil {
-				out = append(out, target)
+	var out, above []string
+	home, _ := os.UserHomeDir() // "" where there is none
+	for _, kept := range []string{folder, home} {
+		if real, err := filepath.EvalSymlinks(kept); err == nil && kept != "" {
+			if real, err = filepath.Abs(real); err == nil {
+				above = append(above, real)
 			}
 		}
 	}
+	var look func(dir string, deep int)
+	look = func(dir string, deep int) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return // whoever reads it says so
+		}
+		for _, entry := range entries {
+			path := filepath.Join(dir, entry.Name())
+			if entry.Type()&os.ModeSymlink != 0 {
+				target, err := filepath.EvalSymlinks(path)
+				if err == nil {
+					target, err = filepath.Abs(target)
+				}
+				if err != nil || slices.ContainsFunc(above, func(kept string) bool { return holds(target, kept) }) {
+					continue
+				}
+				if !slices.Contains(out, target) {
+					out = append(out, target)
+				}
+			}
+			if deep > 0 && (entry.IsDir() || entry.Type()&os.ModeSymlink != 0) {
+				look(path, deep-1)
+			}
+		}
+	}
+	look(folder, 1)
 	return out
 }
 
-// escape makes a path stand for itself in a pattern.
-func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+// holds tells whether path is folder or lies below it.
+func holds(folder, path string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 func nvidiaDevices() []string {

@@ -314,3 +314,27 @@ func TestLinksAreFoundTwoFoldersDeep(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A folder that somebody gave may lead to the root to have the whole disk read.
+func TestLinksThatLeadTooFarAreLeftOut(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	top := t.TempDir()
+	at, kept := filepath.Join(top, "a"), filepath.Join(top, "kept")
+	for _, dir := range []string{at, kept} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"root": "/", "above": top, "itself": at, "upwards": "../..", "home": os.Getenv("HOME"), "good": kept, "again": kept} {
+		if err := os.Symlink(to, filepath.Join(at, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := filepath.EvalSymlinks(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Links(at); !slices.Equal(got, []string{want}) {
+		t.Errorf("got %q", got)
+	}
+}
