@@ -82,16 +82,32 @@ func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*A
 	if !c.Attack.Makes() {
 		return nil, fault.Misuse("attack.name is %s: name an attack in the config, such as badnets", c.Attack.Name)
 	}
+	if err := runstore.CheckOurs(c.Attack.Output, config.BackdooredFile, FileAttack, FileTrigger, FilePreview, FileCheckpoint, runstore.FileLock); err != nil {
+		return nil, fault.Misuse("attack.output: %w", err)
+	}
+	undo, err := runstore.MakeDirs(c.Attack.Output)
+	if err != nil {
+		return nil, fault.Misuse("attack.output: %w", err)
+	}
+	unlock, err := runstore.LockDir(c.Attack.Output) // two trainings would replace one another's model
+	if err != nil {
+		undo()
+		return nil, err
+	}
+	result, err := attackIn(ctx, c, env, o)
+	unlock()
+	if err != nil {
+		undo()
+	}
+	return result, err
+}
+
+// attackIn is Attack in its folder.
+func attackIn(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*AttackResult, error) {
 	path := filepath.Join(c.Attack.Output, config.BackdooredFile)
 	if _, err := os.Stat(path); err == nil && !o.Force {
 		return nil, fault.Misuse("%s is there already: choose another attack.output, or replace it with --force", path)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Misuse("attack.output: %w", err)
-	}
-	if err := runstore.CheckOurs(c.Attack.Output, config.BackdooredFile, FileAttack, FileTrigger, FilePreview, FileCheckpoint); err != nil {
-		return nil, fault.Misuse("attack.output: %w", err)
-	}
-	if err := os.MkdirAll(c.Attack.Output, 0o755); err != nil {
 		return nil, fault.Misuse("attack.output: %w", err)
 	}
 	if err := runstore.CheckWritable(path); err != nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"reflect"
@@ -473,8 +475,37 @@ func TestAttackErrors(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", c.set, err, c.want)
 		}
 	}
+	unlock, err := runstore.LockDir(f.path("model")) // as a training that is under way does
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Attack(context.Background(), f.config(), f.env, AttackOptions{Force: true}); err == nil || !strings.Contains(err.Error(), "is in use by process") || !fault.IsMisuse(err) {
+		t.Errorf("a second training in the same folder: %v", err)
+	}
+	unlock()
 	if got := f.names("model"); got != "attack.json backdoored.pt preview.png trigger.pt" {
 		t.Errorf("the model's folder holds %s", got)
+	}
+	if _, err := Attack(context.Background(), f.config("attack.output="+f.path("deep", "er"), "data.dir=/nowhere"), f.env, AttackOptions{}); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Stat(f.path("deep")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder in which there is nothing stays: %v", err)
+	}
+}
+
+// Where the model is to be made it is said how; where it is there, that is no advice.
+func TestHowAModelIsMade(t *testing.T) {
+	f := newFixture(t)
+	const hint = "make it with: ulrl attack"
+	if _, err := Run(t.Context(), f.config(), f.env, RunOptions{}); err == nil || !strings.Contains(err.Error(), hint) {
+		t.Errorf("missing: %v", err)
+	}
+	if err := errors.Join(os.Mkdir(f.path("model"), 0o755), os.WriteFile(f.path("model", "backdoored.pt"), []byte("PK\x03\x04"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), f.config(), f.env, RunOptions{}); err == nil || strings.Contains(err.Error(), hint) {
+		t.Errorf("damaged: %v", err)
 	}
 }
 

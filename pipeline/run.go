@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"ulrl/pipeline/attack"
@@ -32,7 +34,7 @@ func Run(ctx context.Context, c *config.Config, env Env, o RunOptions) (*runstor
 	// touched: an earlier run in it stays.
 	file, err := model.ReadFile(c.ModelPath())
 	if err != nil {
-		if c.Model.Path == "" {
+		if _, statErr := os.Stat(c.ModelPath()); c.Model.Path == "" && errors.Is(statErr, fs.ErrNotExist) {
 			err = fmt.Errorf("%w (make it with: ulrl attack, or name yours in model.path)", err)
 		}
 		return nil, err

@@ -133,34 +133,30 @@ func debugging(log logrus.FieldLogger) bool {
 // into makes the folder that a job alone writes to, which must be there before the
 // worker is confined, and removes it again where nothing came of it.
 func into(dir string, do func() error) error {
-	_, err := os.Stat(dir)
-	made := os.IsNotExist(err)
-	if err := makeDir(dir); err != nil {
+	undo, err := runstore.MakeDirs(dir)
+	if err != nil {
 		return err
 	}
-	err = do()
-	if err != nil && made {
-		_ = os.Remove(dir) // which fails where there is something in it
-	}
-	return err
-}
-
-// intoModels does so for an attack, and makes the folder of clean models. That one stays
-// whatever comes of the job: other trainings may be confined to it by then.
-func intoModels(a config.Attack, do func() error) error {
-	return into(a.Output, func() error {
-		if err := makeDir(a.CleanModel.Dir); err != nil {
-			return err
-		}
-		return do()
-	})
-}
-
-func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fault.Misuse("make the folder %s: %w", dir, err)
+	if err := do(); err != nil {
+		undo()
+		return err
 	}
 	return nil
+}
+
+// intoModels does so for an attack, and makes the folder of clean models where it needs one.
+// That one stays whatever comes of the job: other trainings may be confined to it by then. do
+// gets the folders that are written to.
+func intoModels(a config.Attack, control bool, do func(write ...string) error) error {
+	return into(a.Output, func() error {
+		if !control && !a.NeedsCleanModel() {
+			return do(a.Output)
+		}
+		if _, err := runstore.MakeDirs(a.CleanModel.Dir); err != nil {
+			return err
+		}
+		return do(a.Output, a.CleanModel.Dir)
+	})
 }
 
 func (w workers) run(ctx context.Context, c *config.Config, env environment, force bool) (*runstore.Result, error) {
@@ -184,9 +180,8 @@ func (w workers) run(ctx context.Context, c *config.Config, env environment, for
 
 func (w workers) attack(ctx context.Context, c *config.Config, env environment, o makeOptions) (*attackResult, error) {
 	var result *attackResult
-	err := intoModels(c.Attack, func() error {
-		rights := pipeline.Rights(c, c.Attack.Output, c.Attack.CleanModel.Dir)
-		return w.do(ctx, env, jobAttack, c, jobArgs{Make: o}, rights, &result)
+	err := intoModels(c.Attack, o.Control, func(write ...string) error {
+		return w.do(ctx, env, jobAttack, c, jobArgs{Make: o}, pipeline.Rights(c, write...), &result)
 	})
 	if err == nil {
 		result.Dir = c.Attack.Output

@@ -85,7 +85,7 @@ func runDataInfo(ctx context.Context, a *app, o dataInfoOptions, dir string) err
 	if err != nil {
 		return err
 	}
-	found, err := a.engine.data(ctx, c, dataOptions{Sheet: o.Sheet.Path, ByContent: dir != ""})
+	found, err := a.engine.data(ctx, c, dataOptions{Sheet: o.Sheet.Path, ByContent: dir != "" && o.set("data.name") == ""})
 	if err != nil {
 		return err
 	}
@@ -94,6 +94,9 @@ func runDataInfo(ctx context.Context, a *app, o dataInfoOptions, dir string) err
 
 // configOf is the built-in base config with the set in dir as its data.
 func (o dataInfoOptions) configOf(a *app, dir string) (*config.Config, error) {
+	if o.Kind == "" {
+		o.Kind = o.set("data.kind")
+	}
 	if o.Kind == "" {
 		var err error
 		if o.Kind, err = dataset.Detect(dir); err != nil {

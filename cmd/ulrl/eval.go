@@ -51,7 +51,9 @@ func runEval(ctx context.Context, a *app, o configOptions, args []string) error 
 	}
 	model := "" // the config's
 	if len(args) > 0 {
-		model = args[0]
+		if model = args[0]; model == "" {
+			return fault.Misuse("eval: the model's name is empty")
+		}
 	}
 	engine, env, progress, err := a.job()
 	if err != nil {

@@ -91,7 +91,7 @@ func errorLine(err error) string {
 		text = before + "; did you mean " + strings.Join(strings.Fields(after), " or ") + "?"
 	}
 	if len(config.Problems(err)) > 1 {
-		text += "; all of them: ulrl config check FILE"
+		text += "; all of them: ulrl config check FILE, with the same --set and --profile"
 	}
 	return printable(text)
 }

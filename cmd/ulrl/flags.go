@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,16 @@ func (o *layerOptions) register(cmd *cobra.Command) {
 	// These fail only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(config.Profiles(), cobra.ShellCompDirectiveDefault))
 	_ = cmd.RegisterFlagCompletionFunc("set", cobra.NoFileCompletions)
+}
+
+// set is what the last --set of a key says; "" where there is none.
+func (o *layerOptions) set(key string) string {
+	for _, set := range slices.Backward(o.Sets) {
+		if name, value, _ := strings.Cut(set, "="); strings.TrimSpace(name) == key {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // configOptions are the flags that name a config.

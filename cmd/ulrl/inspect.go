@@ -112,7 +112,10 @@ func gateText(v pipeline.Verdict) string {
 }
 
 func headText(in *inspection) string {
-	if in.Head == "" {
+	switch {
+	case in.Head == "" && in.Classes > 0:
+		return fmt.Sprintf("not found: no linear layer has %s outputs", grouped(int64(in.Classes)))
+	case in.Head == "":
 		return "not found; say how many classes there are: --classes 10"
 	}
 	return fmt.Sprintf("%s, %s classes", clip(in.Head, 40), grouped(int64(in.Classes)))

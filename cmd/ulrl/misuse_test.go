@@ -56,7 +56,12 @@ func TestMisuse(t *testing.T) {
 		{"inspect a.pt b.pt", []string{"inspect takes one model, got 2"}},
 		{"inspect a.pt --input 3,32", []string{"--input 3,32: wanted channels,height,width, such as 3,32,32"}},
 		{"inspect a.pt --input 3,0,32", []string{"--input 3,0,32: wanted"}},
-		{"inspect a.pt --input three", []string{"invalid argument", "--input"}},
+		{"inspect a.pt --input three", []string{`invalid argument "three" for "--input" flag: wanted a whole number; ulrl inspect --help`}},
+		{"inspect a.pt --classes x", []string{`invalid argument "x" for "--classes" flag: wanted a whole number; ulrl inspect --help`}},
+		{"run -c badnets.yaml --force=maybe", []string{`invalid argument "maybe" for "--force" flag: wanted true or false; ulrl run --help`}},
+		{"sweep status " + picture, []string{"is no sweep's directory"}},
+		{"data info -c badnets.yaml --sheet nosuch/s.png", []string{"cannot write nosuch/s.png: no such file or directory"}},
+		{"data info -c badnets.yaml --sheet " + picture + "/s.png", []string{"cannot write ", "not a directory"}},
 		{"inspect a.pt --classes -1", []string{"--classes -1: wanted a number of classes"}},
 		{"sweep badnets.yaml --out x --threads -1", []string{"threads is -1, wanted at least 0"}},
 		{"sweep badnets.yaml --out x --workers -2", []string{"workers is -2, wanted at least 0"}},
@@ -100,6 +105,9 @@ func TestMisuse(t *testing.T) {
 
 func TestUnknownEnvironmentVariableIsMisuse(t *testing.T) {
 	var stdout, stderr strings.Builder
+	if got := ulrl(t, "eval", "", "-c", "badnets.yaml"); got.exit != exitMisuse || !strings.Contains(got.stderr, "the model's name is empty") {
+		t.Errorf("an empty name: %+v", got)
+	}
 	a := newApp(&stdout, &stderr, []string{"ULRL_RELEARN_LRR=1"}, fakeEngine(0))
 	if got := a.main(t.Context(), []string{"run", "-c", "badnets.yaml"}); got != exitMisuse {
 		t.Errorf("exit %d, want %d", got, exitMisuse)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ulrl/pipeline/fault"
+	"ulrl/pipeline/runstore"
 )
 
 // outputFile is a file of the user's choice that a command writes.
@@ -33,11 +34,13 @@ func (o *outputFile) check() error {
 	info, err := os.Stat(o.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return runstore.CheckWritable(o.Path)
 	case err == nil && info.IsDir():
 		return fault.Misuse("--%s %s is a folder: name a file", o.flag, o.Path)
+	case err == nil && !info.Mode().IsRegular():
+		return fault.Misuse("--%s %s is not a regular file: name another", o.flag, o.Path)
 	case err == nil && !o.Force:
 		return fault.Misuse("--%s %s is there already: name another file, or replace it by --force", o.flag, o.Path)
 	}
-	return nil // what else is wrong is told when it is written
+	return runstore.CheckWritable(o.Path)
 }

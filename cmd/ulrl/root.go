@@ -1,6 +1,8 @@
 package main
 
 import (
+	"regexp"
+
 	"github.com/spf13/cobra"
 
 	"ulrl/pipeline/fault"
@@ -31,7 +33,7 @@ longer obeys the trigger: by unlearning and relearning (arXiv 2405.14781).`,
 	cmd.SetOut(a.stdout)
 	cmd.SetErr(a.console)
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fault.Misuse("%w; %s --help lists the flags", err, c.CommandPath())
+		return fault.Misuse("%s; %s --help lists the flags", flagError(err), c.CommandPath())
 	})
 	a.logging.register(cmd, a.getenv)
 	cmd.SetHelpCommand(newHelpCommand())
@@ -74,4 +76,20 @@ func newHelpCommand() *cobra.Command {
 			return about.Help()
 		},
 	}
+}
+
+// notParsed is what the flags' library says of a value, by the function of Go's that read it.
+var notParsed = regexp.MustCompile(`strconv\.(\w+): parsing .*$`)
+
+// flagError is what is wrong with a flag, without the names of Go's functions.
+func flagError(err error) string {
+	return notParsed.ReplaceAllStringFunc(err.Error(), func(said string) string {
+		switch name := notParsed.FindStringSubmatch(said)[1]; name {
+		case "ParseBool":
+			return "wanted true or false"
+		case "ParseFloat":
+			return "wanted a number"
+		}
+		return "wanted a whole number"
+	})
 }

@@ -52,12 +52,12 @@ func writeNeurons(w io.Writer, width int, r *runReport) {
 		}
 		fmt.Fprintf(w, "Suspicious neurons%s (%d)\n", done, len(r.Suspicious))
 		table(w, neuronRows(r.Suspicious))
+		if more := len(r.Suspicious) - maxNeurons; more > 0 {
+			fmt.Fprintf(w, "  and %d more%s\n", more, where(r))
+		}
 		if little := r.LittleDone(); little != "" {
 			paragraph(w, width, "", little)
 		}
-	}
-	if more := len(r.Suspicious) - maxNeurons; more > 0 {
-		fmt.Fprintf(w, "  and %d more%s\n", more, where(r))
 	}
 	for _, layer := range r.Layers {
 		told := func(warning string) bool { return strings.HasSuffix(warning, layer.Note) }

@@ -59,6 +59,13 @@ func TestSweepLeavesTheBaseOut(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(spec.Configs, []string{"configs/badnets.yaml", "my-base.yaml"}) {
 		t.Errorf("%v, %v", spec.Configs, err)
 	}
+	own := filepath.Join(t.TempDir(), "base.yaml") // somebody's, which names a model
+	if err := os.WriteFile(own, []byte("model: {path: m.pt}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if spec, err := (sweepOptions{}).spec([]string{own}); err != nil || len(spec.Configs) != 1 {
+		t.Errorf("%v, %v", spec.Configs, err)
+	}
 }
 
 func TestStatusShowsFailuresFirst(t *testing.T) {
@@ -165,13 +172,19 @@ func TestSweepFile(t *testing.T) {
 		t.Errorf("a value for a list: exit %d: %s%s", got.exit, got.stdout, got.stderr)
 	}
 	for text, want := range map[string]string{
-		"seed: 1":                "line 1: unknown key seed; the keys are ulrl sweep's flags by their names, and configs",
-		"workers: many":          "line 1: wanted a whole number, not `many`",
-		"out: [x]":               "line 1: wanted text, not a list or keys",
-		"grid: 1":                "line 1: wanted keys and their values, not `1`",
-		"configs: {a: b}":        "line 1: wanted a value or a list of values",
-		"seeds: 1\n---\nset: {}": "a second YAML document begins: wanted one",
-		"grid: [":                "sweep file",
+		"seed: 1":                     "line 1: unknown key seed; the keys are configs, profile, seeds, grid, set, out, models, workers, threads, memory, devices, retries, executor, at-once, cluster",
+		"workers: many":               "line 1: wanted a whole number, not many",
+		"workers: 1.5":                "line 1: wanted a whole number, not 1.5",
+		"retries: 0.9":                "line 1: wanted a whole number, not 0.9",
+		"at-once: 4":                  "at-once means nothing to executor local; executor: slurm in it, or --executor, chooses the other",
+		"cluster: {time: 5}":          "cluster means nothing to executor local",
+		"set: {output: x}":            "--set output: a sweep gives each job its own",
+		"executor: slurm\nworkers: 2": "workers means nothing to executor slurm",
+		"out: [x]":                    "line 1: wanted text, not a list or keys",
+		"grid: 1":                     "line 1: wanted keys and their values, not `1`",
+		"configs: {a: b}":             "line 1: wanted a value or a list of values",
+		"seeds: 1\n---\nset: {}":      "a second YAML document begins: wanted one",
+		"grid: [":                     "sweep file",
 	} {
 		got := ulrl(t, "sweep", "-f", write(text))
 		if got.exit != exitMisuse || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {

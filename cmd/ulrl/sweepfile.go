@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -28,14 +30,14 @@ type sweepFile struct {
 	Set     map[string]string `yaml:"set"`
 	Out     string            `yaml:"out"`
 	Models  string            `yaml:"models"`
-	Workers int               `yaml:"workers"`
-	Threads int               `yaml:"threads"`
+	Workers whole             `yaml:"workers"`
+	Threads whole             `yaml:"threads"`
 	Memory  string            `yaml:"memory"`
 	Devices words             `yaml:"devices"`
-	Retries *int              `yaml:"retries"`
+	Retries *whole            `yaml:"retries"`
 
 	Executor string          `yaml:"executor"`
-	AtOnce   int             `yaml:"at-once"`
+	AtOnce   whole           `yaml:"at-once"`
 	Cluster  slurm.Resources `yaml:"cluster"`
 }
 
@@ -56,6 +58,19 @@ func readSweepFile(path string) (sweepFile, error) {
 		return file, fault.Misuse("sweep file %s: a second YAML document begins: wanted one", path)
 	}
 	return file, nil
+}
+
+// whole is a whole number: the YAML reader takes 1.5 for 1.
+type whole int
+
+// UnmarshalYAML takes whole numbers alone.
+func (w *whole) UnmarshalYAML(n *yaml.Node) error {
+	v, err := strconv.Atoi(n.Value)
+	if err != nil || n.Kind != yaml.ScalarNode {
+		return fmt.Errorf("line %d: wanted a whole number, not %s", n.Line, cmp.Or(n.Value, "a list or keys"))
+	}
+	*w = whole(v)
+	return nil
 }
 
 // words are one value or a list of them.
@@ -86,7 +101,7 @@ var (
 func plainly(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	text = strings.TrimPrefix(strings.TrimPrefix(text, "yaml: "), "unmarshal errors: ")
-	text = unknownField.ReplaceAllString(text, "unknown key $1; the keys are ulrl sweep's flags by their names, and configs")
+	text = unknownField.ReplaceAllString(text, "unknown key $1; the keys are "+strings.Join(sweepKeys(), ", "))
 	return otherType.ReplaceAllStringFunc(text, func(match string) string {
 		part := otherType.FindStringSubmatch(match)
 		wanted := map[string]string{"int": "a whole number", "string": "text"}[part[2]]
@@ -97,6 +112,15 @@ func plainly(err error) string {
 	})
 }
 
+// sweepKeys are those of a sweep's file.
+func sweepKeys() []string {
+	var keys []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[sweepFile]()) {
+		keys = append(keys, field.Tag.Get("yaml"))
+	}
+	return keys
+}
+
 // fill takes from a file what the command line does not say.
 func (o *sweepOptions) fill(flags *pflag.FlagSet, file sweepFile) {
 	unset := func(name string) bool { return !flags.Changed(name) }
@@ -105,9 +129,9 @@ func (o *sweepOptions) fill(flags *pflag.FlagSet, file sweepFile) {
 			*to = value
 		}
 	}
-	number := func(name string, to *int, value int) {
+	number := func(name string, to *int, value whole) {
 		if unset(name) && value != 0 {
-			*to = value
+			*to = int(value)
 		}
 	}
 	text("profile", &o.Profile, file.Profile)
@@ -120,8 +144,15 @@ func (o *sweepOptions) fill(flags *pflag.FlagSet, file sweepFile) {
 	text("executor", &o.Executor, file.Executor)
 	number("at-once", &o.AtOnce, file.AtOnce)
 	o.Resources = file.Cluster
+	for name, said := range map[string]bool{
+		"workers": file.Workers != 0, "devices": file.Devices != nil, "at-once": file.AtOnce != 0, "cluster": !reflect.ValueOf(file.Cluster).IsZero(),
+	} {
+		if said {
+			o.InFile = append(o.InFile, name)
+		}
+	}
 	if unset("retries") && file.Retries != nil {
-		o.Retries = *file.Retries
+		o.Retries = int(*file.Retries)
 	}
 	if unset("devices") && file.Devices != nil {
 		o.Devices = file.Devices

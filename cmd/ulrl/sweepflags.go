@@ -2,6 +2,8 @@ package main
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +37,8 @@ type sweepOptions struct {
 	Wait     bool
 	// Resources is what the sweep file's section cluster says.
 	Resources slurm.Resources
+	// InFile are the flags that the sweep's file says.
+	InFile []string
 }
 
 // check refuses what cannot be meant, be it from flags or a sweep's file.
@@ -69,20 +73,30 @@ func (o sweepOptions) checkExecutor(flags *pflag.FlagSet) error {
 	}
 	for executor, names := range others {
 		for _, name := range names {
-			if o.Executor == executor && flags.Changed(name) {
+			switch {
+			case o.Executor == executor && flags.Changed(name):
 				return fault.Misuse("--%s means nothing to --executor %s", name, executor)
+			case o.Executor == executor && slices.Contains(o.InFile, name):
+				return fault.Misuse("sweep file %s: %s means nothing to executor %s; executor: %s in it, or --executor, chooses the other", o.File, name, executor, otherExecutor(executor))
 			}
 		}
 	}
 	return nil
 }
 
+func otherExecutor(executor string) string {
+	if executor == executorLocal {
+		return executorSlurm
+	}
+	return executorLocal
+}
+
 // spec is what the flags ask for.
 func (o sweepOptions) spec(configs []string) (sweep.Spec, error) {
 	spec := sweep.Spec{Profile: o.Profile, Sets: o.Sets, Models: o.Models}
 	for _, path := range configs {
-		if path == "base.yaml" || strings.HasSuffix(path, "/base.yaml") {
-			continue // configs/*.yaml names it too, and it names no model
+		if isBase(path) {
+			continue // configs/*.yaml names it too
 		}
 		spec.Configs = append(spec.Configs, path)
 	}
@@ -101,9 +115,29 @@ func (o sweepOptions) spec(configs []string) (sweep.Spec, error) {
 	return spec, err
 }
 
+// isBase tells whether a file is the base of all configs, which names no model and no attack.
+func isBase(path string) bool {
+	if filepath.Base(path) != "base.yaml" {
+		return false
+	}
+	if _, err := os.Stat(path); err != nil {
+		return true // the built-in one
+	}
+	c, err := config.Load(path, config.Options{})
+	return err == nil && c.Model.Path == "" && !c.Attack.Makes()
+}
+
+// eachJobs are the settings that a sweep chooses for each job.
+var eachJobs = []string{"name", "output", "attack.output"}
+
 // checkGrid refuses keys that would say one thing twice, and those by which a sweep tells
 // its jobs apart.
 func (o sweepOptions) checkGrid(grid []sweep.Axis) error {
+	for _, set := range o.Sets {
+		if key, _, _ := strings.Cut(set, "="); slices.Contains(eachJobs, strings.TrimSpace(key)) {
+			return fault.Misuse("--set %s: a sweep gives each job its own", strings.TrimSpace(key))
+		}
+	}
 	for i, axis := range grid {
 		same := func(other sweep.Axis) bool { return other.Key == axis.Key }
 		set := func(set string) bool { key, _, _ := strings.Cut(set, "="); return strings.TrimSpace(key) == axis.Key }
@@ -114,7 +148,7 @@ func (o sweepOptions) checkGrid(grid []sweep.Axis) error {
 			return fault.Misuse("--grid and --set both say %s: leave one of them out", axis.Key)
 		case axis.Key == "seed":
 			return fault.Misuse("--grid seed: --seeds is for that")
-		case axis.Key == "name" || axis.Key == "output" || axis.Key == "attack.output":
+		case slices.Contains(eachJobs, axis.Key):
 			return fault.Misuse("--grid %s: a sweep gives each job its own", axis.Key)
 		}
 	}

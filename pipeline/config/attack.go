@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Attack is the backdoor: how a model is poisoned, and the trigger that measures
 // the attack's success.
 type Attack struct {
@@ -50,6 +52,11 @@ func (a Attack) Makes() bool { return a.Name != AttackNone && a.Name != AttackRe
 
 // AllToAll is the label mode in which each class leads to the next.
 const AllToAll = "all2all"
+
+// NeedsCleanModel tells whether the attack begins with a model without a backdoor.
+func (a Attack) NeedsCleanModel() bool {
+	return slices.Contains([]string{"lc", "lf", "trojannn"}, a.Name)
+}
 
 // CleanLabel tells whether images of the target class alone are poisoned, whose labels stay.
 func (a Attack) CleanLabel() bool { return a.Name == "lc" || a.Name == "sig" && a.SIG.CleanLabel }

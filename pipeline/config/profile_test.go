@@ -84,3 +84,22 @@ func TestProfileIsOverTheFileAndUnderSets(t *testing.T) {
 		}
 	}
 }
+
+// CIFAR-10's profiles lie over configs that name a set of their own.
+func TestCIFARProfilesOverOwnData(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mine.yaml")
+	text := "name: mine\nmodel: {path: m.pt}\ndata: {name: custom, kind: folder, train: a, test: b, classes: 3, channels: 1, size: [8, 8], mean: [0.5], std: [0.5]}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, profile := range []string{"cifar10-small", "cifar10-full"} {
+		c, err := Load(path, Options{Profile: profile})
+		if err != nil {
+			t.Errorf("%s: %v", profile, err)
+			continue
+		}
+		if d := c.Data; d.Name != "cifar10" || d.Dir != "data/cifar10" || d.Train != "" || d.Classes != 10 || d.Channels != 0 || len(d.Size)+len(d.Mean)+len(d.Std) > 0 {
+			t.Errorf("%s: %+v", profile, d)
+		}
+	}
+}

@@ -76,8 +76,12 @@ type Data struct {
 	Flip string `mapstructure:"flip" validate:"oneof=auto on off"`
 }
 
-// KindNPY is the kind of NumPy's files, which have no usual names.
-const KindNPY = "npy"
+// KindNPY is the kind of NumPy's files, which have no usual names; KindFolder that of a folder
+// of images per class.
+const (
+	KindNPY    = "npy"
+	KindFolder = "folder"
+)
 
 // NoTestSet is the value of Data.Test where there is no test set.
 const NoTestSet = "none"

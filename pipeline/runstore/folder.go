@@ -14,6 +14,30 @@ import (
 	"ulrl/pipeline/fault"
 )
 
+// MakeDirs makes a folder and those above it. undo removes what it made, as far as nothing is
+// in it.
+func MakeDirs(dir string) (undo func(), err error) {
+	var made []string
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, at)
+	}
+	undo = func() {
+		for _, at := range made {
+			if os.Remove(at) != nil {
+				return
+			}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		undo()
+		return nil, fault.Misuse("make the folder %s: %w", dir, cause(err))
+	}
+	return undo, nil
+}
+
 // NewFolder makes the folder dir, which must not be there or be empty, with what
 // fill puts into it. It appears whole or not at all; after an error nothing is left.
 func NewFolder(dir string, fill func(partial string) error) error {
@@ -23,15 +47,19 @@ func NewFolder(dir string, fill func(partial string) error) error {
 		return fault.Misuse("make the folder %s: %w", dir, cause(err))
 	}
 	above := filepath.Dir(filepath.Clean(dir))
-	if err := os.MkdirAll(above, 0o755); err != nil {
-		return fault.Misuse("make the folder %s: %w", dir, cause(err))
+	undo, err := MakeDirs(above)
+	if err != nil {
+		return err
 	}
 	partial, err := os.MkdirTemp(above, ".partial-")
 	if err != nil {
+		undo()
 		return fault.Misuse("make the folder %s: %w", dir, cause(err))
 	}
 	defer func() { _ = os.RemoveAll(partial) }() // nothing is there once it was renamed
 	if err := fill(partial); err != nil {
+		_ = os.RemoveAll(partial)
+		undo()
 		return err
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty; Go renames over no folder

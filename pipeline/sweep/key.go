@@ -78,7 +78,8 @@ func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 // dataFiles are the files and folders that hold the images.
 func dataFiles(d config.Data) []string {
 	files := []string{d.Dir, d.Train, d.TrainLabels, d.TestLabels}
-	if d.Kind == config.KindNPY {
+	labelled := d.TrainLabels != "" && (d.TestLabels != "" || d.Test == config.NoTestSet)
+	if named := d.Train != "" && d.Test != ""; d.Kind == config.KindNPY || named && (d.Kind == config.KindFolder || labelled) {
 		files[0] = "" // nothing is read there
 	}
 	if d.Test != config.NoTestSet {

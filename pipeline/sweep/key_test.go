@@ -82,6 +82,11 @@ func TestKeysOfFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Where both sets are named nothing is read in data.dir, which need not be there.
+	named := []string{"data.kind=folder", "data.dir=/nowhere", "data.train=" + s.path("data", "train"), "data.test=" + s.path("data", "test")}
+	if key(named...) == "" {
+		t.Error("no key")
+	}
 	for _, x := range []struct {
 		name, file, text string
 		sets             []string

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"ulrl/pipeline/config"
@@ -88,7 +89,7 @@ func ReadStore(dir string) (*Store, *Plan, error) {
 	path := filepath.Join(dir, FilePlan)
 	file := planFile{Plan: &Plan{}}
 	switch err := runstore.ReadSealed(path, &file); {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return nil, nil, fault.Misuse("%s is no sweep's directory: there is no %s", dir, FilePlan)
 	case errors.Is(err, runstore.ErrDamaged):
 		return nil, nil, fault.Misuse("%w: remove it, and the sweep's own command makes it again", err)
