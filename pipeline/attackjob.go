@@ -18,6 +18,7 @@ import (
 	"ulrl/pipeline/metrics"
 	"ulrl/pipeline/runstore"
 	"ulrl/pipeline/train"
+	"ulrl/pipeline/zoo"
 	torch "ulrl/torchbridge"
 )
 
@@ -74,6 +75,17 @@ func ReadAttack(dir string) (*AttackResult, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
+}
+
+// CheckNetwork tells of a network that an attack could not train.
+func CheckNetwork(c *config.Config) error {
+	if !c.Attack.Makes() {
+		return nil
+	}
+	if err := zoo.CheckWidth(c.Attack.Arch.Name, c.Attack.Arch.Width); err != nil {
+		return fault.Misuse("%s: attack.arch: %w", c.Origin("attack.arch.width"), err)
+	}
+	return nil
 }
 
 // Attack trains the backdoored model that c describes and writes it with its

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ulrl/pipeline"
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/fault"
 )
@@ -56,7 +57,10 @@ type checked struct {
 func runConfigCheck(a *app, o layerOptions, paths []string) error {
 	files, bad := []checked{}, 0
 	for _, path := range paths {
-		_, err := a.load(path, o)
+		c, err := a.load(path, o)
+		if err == nil {
+			err = pipeline.CheckNetwork(c)
+		}
 		file := checked{Path: path, OK: err == nil, Problems: config.Problems(err)}
 		if err != nil {
 			bad++

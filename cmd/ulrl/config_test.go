@@ -52,6 +52,14 @@ func TestConfigCheck(t *testing.T) {
 	if len(report.Files) != 2 || !report.Files[0].OK || len(report.Files[1].Problems) != 2 || report.Exit != exitMisuse {
 		t.Errorf("both: %+v", report)
 	}
+	const narrow = "attack.arch.width=5"
+	got = ulrl(t, "config", "check", good, "--set", "attack.arch.name=efficientnet_b0", "--set", narrow)
+	if got.exit != exitMisuse || !strings.Contains(got.stdout, "--set: attack.arch: efficientnet_b0 comes in its published width only: width 32, or 0, not 5") {
+		t.Errorf("a width that it does not have: %+v", got)
+	}
+	if got := ulrl(t, "config", "check", good, "--set", narrow); got.exit != 0 {
+		t.Errorf("a width that it has: %+v", got)
+	}
 	if got := ulrl(t, "config", "check", good, "--set", "seed=x"); got.exit != exitMisuse {
 		t.Errorf("--set was not looked at: %+v", got)
 	}

@@ -87,12 +87,31 @@ func find(spec *Spec) (network, error) {
 	return network{}, fault.Misuse("no network named %q; there is: %s", spec.Name, strings.Join(Names(), ", "))
 }
 
-func (n network) check(spec Spec) error {
+// CheckWidth tells whether a network comes in a width; 0 is its published one.
+func CheckWidth(name string, width int) error {
+	for _, n := range networks() {
+		if n.name == name && width != 0 {
+			return n.checkWidth(width)
+		}
+	}
+	return nil
+}
+
+func (n network) checkWidth(width int) error {
 	switch {
-	case n.step == 0 && spec.Width != n.width:
-		return fault.Misuse("%s comes in its published width only: width %d, or 0, not %d", n.name, n.width, spec.Width)
-	case n.step > 0 && (spec.Width < 1 || spec.Width%n.step != 0):
-		return fault.Misuse("%s cannot have the width %d: a multiple of %d, or 0 for the published %d", n.name, spec.Width, n.step, n.width)
+	case n.step == 0 && width != n.width:
+		return fault.Misuse("%s comes in its published width only: width %d, or 0, not %d", n.name, n.width, width)
+	case n.step > 0 && (width < 1 || width%n.step != 0):
+		return fault.Misuse("%s cannot have the width %d: a multiple of %d, or 0 for the published %d", n.name, width, n.step, n.width)
+	}
+	return nil
+}
+
+func (n network) check(spec Spec) error {
+	if err := n.checkWidth(spec.Width); err != nil {
+		return err
+	}
+	switch {
 	case spec.Side > 0 && spec.Side < n.side:
 		return fault.Misuse("%s takes images of at least %d×%d pixels, the smaller side of these has %d: use larger images or another network", n.name, n.side, n.side, spec.Side)
 	case spec.Channels != 1 && spec.Channels != 3:
