@@ -101,17 +101,46 @@ func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*A
 	if err != nil {
 		return nil, fault.Misuse("attack.output: %w", err)
 	}
-	unlock, err := runstore.LockDir(c.Attack.Output) // two trainings would replace one another's model
+	defer undo() // where nothing came of it
+	unlock, waited, err := lockAttack(ctx, c.Attack.Output, env, o.Resume)
 	if err != nil {
-		undo()
 		return nil, err
 	}
-	result, err := attackIn(ctx, c, env, o)
-	unlock()
-	if err != nil {
-		undo()
+	defer unlock()
+	if waited {
+		if made, err := ReadAttack(c.Attack.Output); err == nil {
+			return made, nil
+		}
 	}
-	return result, err
+	return attackIn(ctx, c, env, o)
+}
+
+// lockAttack takes an attack's folder: two trainings would replace one another's model. A
+// training that is to go on where one ended waits for one that is under way, as where two
+// sweeps share their models. What a process of another machine holds is not waited for, nor
+// respected, for it may be gone with its machine.
+func lockAttack(ctx context.Context, dir string, env Env, wait bool) (unlock func(), waited bool, err error) {
+	var told time.Time
+	for ; ; waited = true {
+		unlock, err = runstore.LockDir(dir)
+		switch {
+		case err == nil:
+			return unlock, waited, nil
+		case !runstore.HeldHere(dir):
+			return func() {}, waited, nil
+		case !wait:
+			return nil, false, err
+		}
+		if time.Since(told) > time.Minute {
+			env.Log.Infof("another process trains in %s: waiting for it", dir)
+			told = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // attackIn is Attack in its folder.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ulrl/pipeline/fault"
 	"ulrl/pipeline/report"
@@ -482,7 +483,10 @@ func TestAttackErrors(t *testing.T) {
 	if _, err := Attack(context.Background(), f.config(), f.env, AttackOptions{Force: true}); err == nil || !strings.Contains(err.Error(), "is in use by process") || !fault.IsMisuse(err) {
 		t.Errorf("a second training in the same folder: %v", err)
 	}
-	unlock()
+	time.AfterFunc(100*time.Millisecond, unlock)
+	if made, err := Attack(context.Background(), f.config(), f.env, AttackOptions{Resume: true}); err != nil || made.Scores.ACC == nil {
+		t.Errorf("one that waits for it: %v, %v", made, err)
+	}
 	if got := f.names("model"); got != "attack.json backdoored.pt preview.png trigger.pt" {
 		t.Errorf("the model's folder holds %s", got)
 	}

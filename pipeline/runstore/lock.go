@@ -76,6 +76,17 @@ func LockDir(dir string) (unlockDir func(), err error) {
 	return func() { _ = unlock(dir, me) }, nil
 }
 
+// HeldHere tells whether a process of this machine holds a directory, of which this one knows
+// that it is alive.
+func HeldHere(dir string) bool {
+	holder, err := readLock(filepath.Join(dir, FileLock))
+	if err != nil {
+		return false
+	}
+	me, err := newOwner()
+	return err == nil && holder.Host == me.Host && holder.Space == me.Space && !stale(holder, me)
+}
+
 // Held tells whether a process holds a directory, as far as this one can know:
 // one on another machine counts as alive.
 func Held(dir string) bool {
