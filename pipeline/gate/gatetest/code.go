@@ -102,7 +102,7 @@ func operators() []change {
 		"torch.upsample_trilinear3d(torch.rand([1, 1, 2, 2, 2]), [4, 4, 4], False, None, None, 1e-19)",
 	} {
 		operator, _, _ := strings.Cut(strings.TrimPrefix(call, "torch."), "(")
-		list = append(list, late(coded(operator+" and a scale: "+call[len(call)-9:], "_0 = "+call, "aten::"+operator+"[scale]: it is told a scale")))
+		list = append(list, late(coded(operator+" and a scale: "+call[len(call)-9:], "x = torch.mul(x, torch.sum("+call+"))", "aten::"+operator+"[scale]: it is told a scale")))
 	}
 	for _, o := range []struct{ call, want string }{
 		{"torch._weight_norm(torch.rand([64, 2]), torch.rand([1, 1]), 0)", "does not check the sizes that it is given"},
