@@ -120,27 +120,30 @@ func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*A
 // sweeps share their models. What a process of another machine holds is not waited for, nor
 // respected, for it may be gone with its machine.
 func lockAttack(ctx context.Context, dir string, env Env, wait bool) (unlock func(), waited bool, err error) {
-	var told time.Time
-	for ; ; waited = true {
+	lock := func() (bool, error) {
 		unlock, err = runstore.LockDir(dir)
-		switch {
-		case err == nil:
-			return unlock, waited, nil
-		case !runstore.HeldHere(dir):
-			return func() {}, waited, nil
-		case !wait:
-			return nil, false, err
+		if err != nil && !runstore.HeldHere(dir) {
+			unlock, err = func() {}, nil
 		}
-		if time.Since(told) > time.Minute {
-			env.Log.Infof("another process trains in %s: waiting for it", dir)
-			told = time.Now()
-		}
-		select {
-		case <-ctx.Done():
-			return nil, false, ctx.Err()
-		case <-time.After(time.Second):
-		}
+		return err == nil, err
 	}
+	if locked, err := lock(); locked || !wait {
+		return unlock, false, err
+	}
+	err = env.phase("wait for another training", 0, func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Second):
+			}
+			env.Progress.Step("in " + dir)
+			if locked, _ := lock(); locked {
+				return nil
+			}
+		}
+	})
+	return unlock, true, err
 }
 
 // attackIn is Attack in its folder.
