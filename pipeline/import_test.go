@@ -256,7 +256,7 @@ func TestBadRecords(t *testing.T) {
 		{"a path outside", edit("a path outside"), "test image 0"},
 		{"a class beyond", edit("a class beyond"), "wanted numbers from 0 to 9"},
 		{"an image twice", edit("an image twice"), "bd_test_dataset/1/3.png twice"},
-		{"classes that are lists", edit("classes that are lists"), "has classes of type"},
+		{"classes that are lists", edit("classes that are lists"), "has classes a list and a list, wanted numbers"},
 		{"hostile", edit("hostile"), "posix.system, which is refused"},
 		{"an image missing", func() error { return os.Remove(picture) }, "bd_test_dataset/1/0.png, which is not there"},
 		{"another size", python("Image.new('RGB', (16, 16)).save(d + '/1/0.png')"), "16×16"},

@@ -15,10 +15,10 @@ func TestAFolderAppearsWholeOrNotAtAll(t *testing.T) {
 	fill := func(partial string) error { return os.WriteFile(filepath.Join(partial, "x"), nil, 0o644) }
 	broken := errors.New("broken")
 	err := NewFolder(dir, func(partial string) error { return errors.Join(fill(partial), broken) })
-	if left, _ := os.ReadDir(filepath.Dir(dir)); !errors.Is(err, broken) || len(left) != 0 {
+	if left, _ := os.ReadDir(above); !errors.Is(err, broken) || len(left) != 0 { // nor the folder above, which was made for it
 		t.Errorf("%v left %v", err, left)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := NewFolder(dir, fill); err != nil {
