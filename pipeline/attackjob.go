@@ -120,14 +120,7 @@ func Attack(ctx context.Context, c *config.Config, env Env, o AttackOptions) (*A
 // sweeps share their models. What a process of another machine holds is not waited for, nor
 // respected, for it may be gone with its machine.
 func lockAttack(ctx context.Context, dir string, env Env, wait bool) (unlock func(), waited bool, err error) {
-	lock := func() (bool, error) {
-		unlock, err = runstore.LockDir(dir)
-		if err != nil && !runstore.HeldHere(dir) {
-			unlock, err = func() {}, nil
-		}
-		return err == nil, err
-	}
-	if locked, err := lock(); locked || !wait {
+	if unlock, err = runstore.LockHere(dir); err == nil || !wait {
 		return unlock, false, err
 	}
 	err = env.phase("wait for another training", 0, func() error {
@@ -138,7 +131,7 @@ func lockAttack(ctx context.Context, dir string, env Env, wait bool) (unlock fun
 			case <-time.After(time.Second):
 			}
 			env.Progress.Step("in " + dir)
-			if locked, _ := lock(); locked {
+			if unlock, err = runstore.LockHere(dir); err == nil {
 				return nil
 			}
 		}

@@ -83,14 +83,14 @@ func (r *run) ulrl(ctx context.Context) error {
 // model as it was is relearned again, for twice as long. Where that diverges the attempt before
 // is what the run comes to.
 func (r *run) against(ctx context.Context, remedy defense.Remedy) error {
-	var last *outcome
+	var last outcome
 	for epochs := r.c.Relearn.Epochs; ; epochs *= 2 {
 		untouched, err := r.spare(ctx)
 		if err != nil {
 			return err
 		}
 		smooth, err := r.attempt(ctx, remedy, epochs)
-		if last != nil && errors.Is(err, train.ErrDiverged) {
+		if last.model != nil && errors.Is(err, train.ErrDiverged) {
 			r.original = last.model
 			last.remember()
 			r.warnOfAttempt(err)
@@ -104,14 +104,13 @@ func (r *run) against(ctx context.Context, remedy defense.Remedy) error {
 		if err != nil {
 			return err
 		}
+		free(last.model)
 		if !again {
+			free(untouched)
 			r.warnOfRelearning(smooth)
 			return nil
 		}
-		if last != nil {
-			last.model.Close()
-		}
-		last = &outcome{r.original, smooth, r.result.ForgetAttempt()}
+		last = outcome{r.original, smooth, r.result.ForgetAttempt()}
 		r.original, remedy.Model = untouched, untouched
 	}
 }
@@ -121,6 +120,13 @@ type outcome struct {
 	model    *torch.Module
 	smooth   bool
 	remember func() // puts what was found of it into the result
+}
+
+// free gives a model's memory back, if there is one.
+func free(m *torch.Module) {
+	if m != nil {
+		m.Close()
+	}
 }
 
 // spare is a copy of the original for another attempt; nil where there is none after this.

@@ -36,16 +36,7 @@ func TestMethods(t *testing.T) {
 	for name, sets := range methods {
 		clean := func(out string) ([]byte, *runstore.Result) {
 			t.Helper()
-			c := f.config(append(sets, "suspicious.rule=ratio", "relearn.epochs=2", "output="+f.path(out))...)
-			result, err := Run(context.Background(), c, f.env, RunOptions{})
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			data, err := os.ReadFile(f.path(out, "cleaned.pt"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return data, result
+			return f.clean(out, append(sets, "suspicious.rule=ratio", "relearn.epochs=2")...)
 		}
 		first, result := clean(name)
 		if _, ok := twice[name]; ok {
@@ -90,16 +81,7 @@ func TestAnotherAttempt(t *testing.T) {
 	f.attack()
 	clean := func(name string, sets ...string) ([]byte, *runstore.Result) {
 		t.Helper()
-		c := f.config(append(sets, "relearn.lr=1", "output="+f.path(name))...) // too high to go smoothly
-		result, err := Run(t.Context(), c, f.env, RunOptions{})
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		data, err := os.ReadFile(f.path(name, "cleaned.pt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data, result
+		return f.clean(name, append(sets, "relearn.lr=1")...) // too high to go smoothly
 	}
 	four, once := clean("four", "relearn.epochs=4", "relearn.attempts=1", "relearn.counter.enough=0")
 	again, twice := clean("two", "relearn.epochs=2", "relearn.attempts=2", "relearn.counter.enough=0")
@@ -152,21 +134,12 @@ func TestAnotherAttemptDiverges(t *testing.T) {
     return self.fc.forward(torch.flatten(x, 1)) + 0.0 * torch.log(24.0 - self.passes)
 `)
 	})
-	clean := func(name string, sets ...string) (*runstore.Result, []byte) {
+	clean := func(name string, sets ...string) ([]byte, *runstore.Result) {
 		t.Helper()
-		sets = append(sets, "model.path="+tiring, "relearn.epochs=4", "relearn.counter.enough=0", "output="+f.path(name))
-		result, err := Run(t.Context(), f.config(sets...), f.env, RunOptions{})
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		data, err := os.ReadFile(f.path(name, "cleaned.pt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return result, data
+		return f.clean(name, append(sets, "model.path="+tiring, "relearn.epochs=4", "relearn.counter.enough=0")...)
 	}
-	once, first := clean("once")
-	twice, second := clean("twice", "relearn.attempts=2")
+	first, once := clean("once")
+	second, twice := clean("twice", "relearn.attempts=2")
 	if once.Remains() == "" || !reflect.DeepEqual(once.Suspects, twice.Suspects) || once.Raised != twice.Raised || twice.Attempts != 1 {
 		t.Errorf("once: %d, %v, raised by %v; twice: %d, %v, %v", once.Attempts, once.Suspects, once.Raised, twice.Attempts, twice.Suspects, twice.Raised)
 	}

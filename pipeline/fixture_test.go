@@ -13,6 +13,7 @@ import (
 
 	"ulrl/pipeline/config"
 	"ulrl/pipeline/progress"
+	"ulrl/pipeline/runstore"
 	"ulrl/pipeline/testenv"
 	"ulrl/pipeline/zoo"
 	torch "ulrl/torchbridge"
@@ -71,6 +72,21 @@ eval: {batch_size: 32}
 		f.t.Fatal(err)
 	}
 	return c
+}
+
+// clean runs the small config into a folder called name, and gives the cleaned model's file and
+// the result.
+func (f *fixture) clean(name string, sets ...string) ([]byte, *runstore.Result) {
+	f.t.Helper()
+	result, err := Run(f.t.Context(), f.config(append(sets, "output="+f.path(name))...), f.env, RunOptions{})
+	if err != nil {
+		f.t.Fatalf("%s: %v", name, err)
+	}
+	data, err := os.ReadFile(f.path(name, "cleaned.pt"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return data, result
 }
 
 // attack trains the small model once.

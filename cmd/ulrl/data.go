@@ -85,7 +85,8 @@ func runDataInfo(ctx context.Context, a *app, o dataInfoOptions, dir string) err
 	if err != nil {
 		return err
 	}
-	found, err := a.engine.data(ctx, c, dataOptions{Sheet: o.Sheet.Path, ByContent: dir != "" && o.set("data.name") == ""})
+	_, named := o.set("data.name")
+	found, err := a.engine.data(ctx, c, dataOptions{Sheet: o.Sheet.Path, ByContent: dir != "" && !named})
 	if err != nil {
 		return err
 	}
@@ -95,7 +96,7 @@ func runDataInfo(ctx context.Context, a *app, o dataInfoOptions, dir string) err
 // configOf is the built-in base config with the set in dir as its data.
 func (o dataInfoOptions) configOf(a *app, dir string) (*config.Config, error) {
 	if o.Kind == "" {
-		o.Kind = o.set("data.kind")
+		o.Kind, _ = o.set("data.kind")
 	}
 	if o.Kind == "" {
 		var err error

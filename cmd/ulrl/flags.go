@@ -27,14 +27,14 @@ func (o *layerOptions) register(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("set", cobra.NoFileCompletions)
 }
 
-// set is what the last --set of a key says; "" where there is none.
-func (o *layerOptions) set(key string) string {
+// set is what the last --set of a key says, if there is one.
+func (o *layerOptions) set(key string) (value string, is bool) {
 	for _, set := range slices.Backward(o.Sets) {
 		if name, value, _ := strings.Cut(set, "="); strings.TrimSpace(name) == key {
-			return strings.TrimSpace(value)
+			return strings.TrimSpace(value), true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // configOptions are the flags that name a config.

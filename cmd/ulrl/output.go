@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -33,8 +31,6 @@ func (o *outputFile) check() error {
 	}
 	info, err := os.Stat(o.Path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return runstore.CheckWritable(o.Path)
 	case err == nil && info.IsDir():
 		return fault.Misuse("--%s %s is a folder: name a file", o.flag, o.Path)
 	case err == nil && !info.Mode().IsRegular():

@@ -107,7 +107,7 @@ func (o sweepOptions) spec(configs []string) (sweep.Spec, error) {
 		}
 		spec.Grid = append(spec.Grid, axis)
 	}
-	if err := o.checkGrid(spec.Grid); err != nil {
+	if err := o.checkSettings(spec.Grid); err != nil {
 		return spec, err
 	}
 	var err error
@@ -130,21 +130,21 @@ func isBase(path string) bool {
 // eachJobs are the settings that a sweep chooses for each job.
 var eachJobs = []string{"name", "output", "attack.output"}
 
-// checkGrid refuses keys that would say one thing twice, and those by which a sweep tells
+// checkSettings refuses keys that would say one thing twice, and those by which a sweep tells
 // its jobs apart.
-func (o sweepOptions) checkGrid(grid []sweep.Axis) error {
-	for _, set := range o.Sets {
-		if key, _, _ := strings.Cut(set, "="); slices.Contains(eachJobs, strings.TrimSpace(key)) {
-			return fault.Misuse("--set %s: a sweep gives each job its own", strings.TrimSpace(key))
+func (o sweepOptions) checkSettings(grid []sweep.Axis) error {
+	for _, key := range eachJobs {
+		if _, is := o.set(key); is {
+			return fault.Misuse("--set %s: a sweep gives each job its own", key)
 		}
 	}
 	for i, axis := range grid {
 		same := func(other sweep.Axis) bool { return other.Key == axis.Key }
-		set := func(set string) bool { key, _, _ := strings.Cut(set, "="); return strings.TrimSpace(key) == axis.Key }
+		_, set := o.set(axis.Key)
 		switch {
 		case slices.ContainsFunc(grid[:i], same):
 			return fault.Misuse("--grid %s is there twice: write all its values in one", axis.Key)
-		case slices.ContainsFunc(o.Sets, set):
+		case set:
 			return fault.Misuse("--grid and --set both say %s: leave one of them out", axis.Key)
 		case axis.Key == "seed":
 			return fault.Misuse("--grid seed: --seeds is for that")

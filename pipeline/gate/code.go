@@ -112,6 +112,10 @@ func (c *checker) checkName(i int, t token) error {
 		if !member && c.at(i+1).text == "(" {
 			return c.refuse(t, "%s(…): a classifier needs no such call", t.text)
 		}
+	case "save", "from_file", "set_", "set_data", "as_strided", "as_strided_", "resize_", "resize_as_":
+		if member && c.at(i+1).text == "(" { // whatever else the archive calls so
+			return c.refuse(t, "%s(…) as a method: %s", t.text, reasonOf("aten::"+t.text))
+		}
 	}
 	if member && c.at(i+1).text == "(" && !c.own[t.text] { // an operator, called as a method
 		if why := reasonOf("aten::" + t.text); !allowed("aten::"+t.text) && why != needless && t.text != "warn" {

@@ -30,6 +30,9 @@ type owner struct {
 	Token string `json:"token"` // tells two runs of one process apart
 }
 
+// sees tells whether a process can look at another: on the same machine, in the same PID namespace.
+func (o owner) sees(other owner) bool { return o.Host == other.Host && o.Space == other.Space }
+
 func newOwner() (owner, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -76,15 +79,18 @@ func LockDir(dir string) (unlockDir func(), err error) {
 	return func() { _ = unlock(dir, me) }, nil
 }
 
-// HeldHere tells whether a process of this machine holds a directory, of which this one knows
-// that it is alive.
-func HeldHere(dir string) bool {
-	holder, err := readLock(filepath.Join(dir, FileLock))
-	if err != nil {
-		return false
+// LockHere is LockDir, but respects only processes of this machine, which are known to be alive.
+func LockHere(dir string) (unlockDir func(), err error) {
+	unlockDir, err = LockDir(dir)
+	if err == nil {
+		return unlockDir, nil
 	}
-	me, err := newOwner()
-	return err == nil && holder.Host == me.Host && holder.Space == me.Space && !stale(holder, me)
+	holder, readErr := readLock(filepath.Join(dir, FileLock))
+	me, meErr := newOwner()
+	if readErr == nil && meErr == nil && holder.sees(me) && !stale(holder, me) {
+		return nil, err
+	}
+	return func() {}, nil
 }
 
 // Held tells whether a process holds a directory, as far as this one can know:
@@ -265,7 +271,7 @@ func release(path string, mine owner) error {
 // stale is true only where this process can know that the holder is gone: on
 // the same machine, in the same PID namespace.
 func stale(holder, me owner) bool {
-	if holder.Host != me.Host || holder.Space != me.Space {
+	if !holder.sees(me) {
 		return false
 	}
 	if errors.Is(syscall.Kill(holder.PID, 0), syscall.ESRCH) {
@@ -283,7 +289,7 @@ func stale(holder, me owner) bool {
 func awaitExit(path string, me owner) {
 	for range 500 {
 		holder, err := readLock(path)
-		if err != nil || holder.Host != me.Host || holder.Space != me.Space {
+		if err != nil || !holder.sees(me) {
 			return
 		}
 		fields := processFields(holder.PID)

@@ -38,10 +38,8 @@ func Links(folder string) []string {
 	var out, above []string
 	home, _ := os.UserHomeDir() // "" where there is none
 	for _, kept := range []string{folder, home} {
-		if real, err := filepath.EvalSymlinks(kept); err == nil && kept != "" {
-			if real, err = filepath.Abs(real); err == nil {
-				above = append(above, real)
-			}
+		if real, err := realPath(kept); err == nil && kept != "" {
+			above = append(above, real)
 		}
 	}
 	var look func(dir string, deep int)
@@ -53,10 +51,7 @@ func Links(folder string) []string {
 		for _, entry := range entries {
 			path := filepath.Join(dir, entry.Name())
 			if entry.Type()&os.ModeSymlink != 0 {
-				target, err := filepath.EvalSymlinks(path)
-				if err == nil {
-					target, err = filepath.Abs(target)
-				}
+				target, err := realPath(path)
 				if err != nil || slices.ContainsFunc(above, func(kept string) bool { return holds(target, kept) }) {
 					continue
 				}
@@ -71,6 +66,15 @@ func Links(folder string) []string {
 	}
 	look(folder, 1)
 	return out
+}
+
+// realPath is an absolute path without links.
+func realPath(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(real)
 }
 
 // holds tells whether path is folder or lies below it.

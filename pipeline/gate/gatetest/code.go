@@ -71,6 +71,7 @@ func code(canary string) []change {
 		coded("call behind a number", "_0 = 0x1e+torch.from_file("+path+", True, 4)", line11+"a number of a form that TorchScript does not write"),
 		coded("call behind an exponent", "_0 = 1e+torch.from_file("+path+", True, 4)", line11+"a number of a form that TorchScript does not write"),
 		coded("file mapped as a method", "x.from_file("+path+")", line11+"from_file(…) as a method: it reads and writes files"),
+		classed("save as a method, beside one of that name", members+"  def save(self: __torch__.Net,\n    x: Tensor) -> Tensor:\n    return x\n"+forward("x.save("+path+")", flatten), "save(…) as a method: it writes files"),
 		coded("memory reached by a method", "x = x._reshape_alias([9999], [1])", line11+"_reshape_alias(…) as a method: it can reach memory"),
 		classed("names without end", strings.Repeat("a\n", 2<<20+1), "the archive has more code than a classifier needs"),
 		coded("hidden name", "_0 = self.__class__", line11+"__class__"),
