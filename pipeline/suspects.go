@@ -34,16 +34,15 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 			return nil, err
 		}
 	} else {
-		r.hold(counter, r.result.Suspects[0], nil)
+		r.hold(counter, r.result.Suspects[0], defense.Lead{})
 	}
 	r.warnOfLeads()
 	return counter, nil
 }
 
-// hold has the counter hold triggers against a class too, beginning with the one of few
-// pixels that told of it, where one did.
-func (r *run) hold(c *defense.Counter, class runstore.Class, few []float32) {
-	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Found: few})
+// hold has the counter hold triggers against a class too, and what led to it, where that told.
+func (r *run) hold(c *defense.Counter, class runstore.Class, lead defense.Lead) {
+	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Led: lead})
 	if r.result.SuspiciousClass == nil {
 		r.result.SuspiciousClass = &class
 	} else {
@@ -53,51 +52,65 @@ func (r *run) hold(c *defense.Counter, class runstore.Class, few []float32) {
 }
 
 // ledTo has triggers held against the one of the result's suspects, which are these classes,
-// that few pixels lead to, or else a change of all pixels, where that stands out, and
-// otherwise against those that it may be. It notes how far each is led to.
+// that few pixels lead to, or else a wave, or else a change of all pixels, where that stands
+// out, and otherwise against those that it may be. It notes how far each is led to.
 func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) error {
 	suspects := r.result.Suspects
-	r.ways = append(r.ways, defense.FewPixels)
-	few, err := r.search(ctx, "suspect", *c, defense.FewPixels, classes)
-	if err != nil {
-		return err
+	ways := []defense.Way{defense.FewPixels, defense.Waves, defense.AllPixels}
+	if c.Wave == 0 {
+		ways = []defense.Way{defense.FewPixels, defense.AllPixels}
 	}
-	for i, lead := range few {
-		suspects[i].Led = lead.Share
-	}
-	if place, out := defense.StandsOut(few); out {
-		r.hold(c, suspects[place], few[place].Trigger)
-		return nil
+	r.ways = []defense.Way{defense.FewPixels}
+	var few, leads []defense.Lead
+	for _, way := range ways {
+		var err error
+		if leads, err = r.search(ctx, "suspect", *c, way, classes); err != nil {
+			return err
+		}
+		if way == defense.FewPixels {
+			few = leads
+		}
+		for i, lead := range leads {
+			r.result.NoteLed(i, by(way), lead.Share)
+			if lead.Wave != nil {
+				suspects[i].Wave = []float64{lead.Wave.Down, lead.Wave.Across}
+			}
+		}
+		if place, out := defense.StandsOut(leads); out {
+			if way != defense.FewPixels {
+				r.ways = append(r.ways, way)
+			}
+			r.hold(c, suspects[place].ToldBy(by(way)), leads[place])
+			return nil
+		}
 	}
 	r.ways = append(r.ways, defense.AllPixels)
-	all, err := r.search(ctx, "suspect", *c, defense.AllPixels, classes)
-	if err != nil {
-		return err
-	}
-	for i, lead := range all {
-		suspects[i].LedByAll = lead.Share
-	}
-	if place, out := defense.StandsOut(all); out {
-		class := suspects[place]
-		class.Led = 0
-		r.hold(c, class, nil)
-		return nil
-	}
-	for _, place := range defense.MayBe(few, all) {
+	for _, place := range defense.MayBe(few, leads) {
 		if place == 0 { // by the head's scores
-			r.hold(c, runstore.Class{Index: suspects[0].Index, Name: suspects[0].Name}, nil)
+			r.hold(c, runstore.Class{Index: suspects[0].Index, Name: suspects[0].Name}, defense.Lead{})
 		} else {
-			r.hold(c, suspects[place], few[place].Trigger)
+			r.hold(c, suspects[place], few[place])
 		}
 	}
 	return nil
+}
+
+// by is what the result calls a way.
+func by(way defense.Way) runstore.By {
+	switch way {
+	case defense.Waves:
+		return runstore.ByWaves
+	case defense.AllPixels:
+		return runstore.ByAllPixels
+	}
+	return runstore.ByFewPixels
 }
 
 // search looks for triggers of one way, one for each class.
 func (r *run) search(ctx context.Context, phase string, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {
 	src := r.loader(r.c.Relearn.BatchSize, false)
 	batch := min(r.c.Relearn.BatchSize, src.Images())
-	err = r.env.phase(phase, defense.SuspectBatches(len(classes), batch), func() (err error) {
+	err = r.env.phase(phase, defense.SuspectBatches(way, len(classes), batch), func() (err error) {
 		leads, err = defense.LedTo(ctx, r.dev, r.original, c, way, classes, src, batch, func() { r.env.Progress.Step("") })
 		return err
 	})
@@ -116,7 +129,7 @@ func (r *run) verify(ctx context.Context, c *defense.Counter) error {
 			return err
 		}
 		for i, lead := range leads {
-			r.result.NoteRemains(classes[i], way == defense.AllPixels, lead.Share)
+			r.result.NoteRemains(classes[i], by(way), lead.Share)
 		}
 	}
 	return nil

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 			Milestones: []int{10, 20}, Gamma: 0.1, ClipNorm: 20, StopAccuracy: 0.2, Precision: "float32",
 		},
 		Suspicious: Suspicious{Rule: "mad", Layers: []string{LayersHead}, Threshold: 3.5, Max: 2, Order: "score", Ratio: 0.1},
-		Relearn:    Relearn{Epochs: 10, Attempts: 2, BatchSize: 128, MinBatches: 4, LR: 0.01, Momentum: 0.9, Alpha: 0.7, Distill: 0.9, Rho: 0.6, Stride: 0.08, Back: 0.2, Augment: true, Precision: "float32", Counter: Counter{Weight: 0.5, Radius: 0.1, SampleRadius: 0.1, Bend: 0.07, Pixels: 0.025, Patch: 0.18, DenseLabels: 0.1, SparseLabels: 0.5, Share: 0.78, Steps: 2, SampleSteps: 4, Suspects: 10, Enough: 0.2, Restart: 0.02, Floor: 1}},
+		Relearn:    Relearn{Epochs: 10, Attempts: 2, BatchSize: 128, MinBatches: 4, LR: 0.01, Momentum: 0.9, Alpha: 0.7, Distill: 0.9, Rho: 0.6, Stride: 0.08, Back: 0.2, Augment: true, Precision: "float32", Counter: Counter{Weight: 0.5, Radius: 0.1, SampleRadius: 0.1, Bend: 0.07, Wave: 0.15, Pixels: 0.025, Patch: 0.18, DenseLabels: 0.1, SparseLabels: 0.5, Share: 0.78, Steps: 2, SampleSteps: 4, Suspects: 10, Enough: 0.2, Restart: 0.02, Floor: 1}},
 		Eval:       Eval{BatchSize: 512},
 	}
 	if !equal(c, want) {

@@ -130,6 +130,7 @@ func TestRanges(t *testing.T) {
 		{"relearn.counter.radius", "0.1 1", "0 1.1", "a number above 0 and at most 1"},
 		{"relearn.counter.sample_radius", "0 1", "-0.1 1.1", share},
 		{"relearn.counter.bend", "0 1", "-0.1 1.1", share},
+		{"relearn.counter.wave", "0 1", "-0.1 1.1", share},
 		{"relearn.counter.pixels", "0 1", "-0.1 1.1", share},
 		{"relearn.counter.patch", "0 1", "-0.1 1.1", share},
 		{"relearn.counter.dense_labels", "0 1000", "-1 1001", "a number from 0 to 1000"},

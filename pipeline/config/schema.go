@@ -238,6 +238,9 @@ type Counter struct {
 	// Bend bounds the points of the smooth field along which the bent trigger moves
 	// pixels, as a share of the image's sides; 0: there is none.
 	Bend float64 `mapstructure:"bend" validate:"gte=0,lte=1"`
+	// Wave is the height of the waves that are looked for and held against the class that
+	// they lead to, as a share of the pixel range; 0: none.
+	Wave float64 `mapstructure:"wave" validate:"gte=0,lte=1"`
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
 	// Patch is the longest side of the patches among which the sparse trigger's

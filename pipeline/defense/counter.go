@@ -21,7 +21,15 @@ type Counter struct {
 // Suspect is a class that triggers are held against.
 type Suspect struct {
 	Class int
-	Found []float32 // the sparse trigger that LedTo found for it, C×H×W; nil: none
+	Led   Lead // what LedTo found for it by a way in which that told of the class; nothing: none did
+}
+
+// few is what the sparse trigger begins with, C×H×W; nil: nothing.
+func (s Suspect) few() []float32 {
+	if s.Led.Way == FewPixels {
+		return s.Led.Trigger
+	}
+	return nil
 }
 
 // opponent is a Counter at work on one model.
@@ -109,8 +117,9 @@ func (o *opponent) pixels(s *torch.Scope, images *torch.Tensor) *torch.Tensor {
 	return images.Mul(o.std.In(s)).Add(o.mean.In(s))
 }
 
-// kinds are those of the triggers that there are to be for each class, of which that was found.
-func (o *opponent) kinds(found []float32) []kind {
+// kinds are those of the triggers that there are to be for a class.
+func (o *opponent) kinds(of Suspect) []kind {
+	found := of.few()
 	c := common{o.Counter.Counter}
 	kinds := []kind{dense{c}}
 	if o.Pixels > 0 {
@@ -125,6 +134,9 @@ func (o *opponent) kinds(found []float32) []kind {
 	if o.Bend > 0 {
 		kinds = append(kinds, bent{c, o.bend})
 	}
+	if of.Led.Wave != nil {
+		kinds = append(kinds, waves{c, *of.Led.Wave})
+	}
 	return kinds
 }
 
@@ -132,7 +144,7 @@ func (o *opponent) kinds(found []float32) []kind {
 func (o *opponent) restart(s *torch.Scope, batch []int) {
 	if o.triggers == nil {
 		for _, suspect := range o.Classes {
-			for _, k := range o.kinds(suspect.Found) {
+			for _, k := range o.kinds(suspect) {
 				o.triggers = append(o.triggers, trigger{kind: k, class: suspect.Class})
 			}
 		}
@@ -186,7 +198,7 @@ func (o *opponent) normalised(s *torch.Scope, pixels *torch.Tensor) *torch.Tenso
 func (o *opponent) triggered(n int) int {
 	triggers := 0
 	for _, suspect := range o.Classes {
-		triggers += len(o.kinds(suspect.Found))
+		triggers += len(o.kinds(suspect))
 	}
 	of := min(n, max(triggers, int(math.Round(o.Share*float64(n)))))
 	return of + (n+of)%2 // there is one more: n and n are even

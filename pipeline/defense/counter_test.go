@@ -294,7 +294,7 @@ func TestTriggersOfTwoClasses(t *testing.T) {
 		}
 		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
-			Classes: []Suspect{{Class: 1}, {Class: 2, Found: make([]float32, 36)}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+			Classes: []Suspect{{Class: 1}, {Class: 2, Led: Lead{Trigger: make([]float32, 36)}}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 		}, m, keep)
 		if err != nil {
 			return err
@@ -368,7 +368,7 @@ func TestSparseTriggerBeginsWithWhatWasFound(t *testing.T) {
 	testenv.Do(t, dev, func(s *torch.Scope) error {
 		found := []float32{0, 0.5, -1, 0}
 		o := opponent{keep: keep, rng: rand.New(rand.NewPCG(1, 1)), Counter: Counter{
-			Counter: config.Counter{Radius: 0.1, Pixels: 0.5, Share: 1}, Classes: []Suspect{{Found: found}}}}
+			Counter: config.Counter{Radius: 0.1, Pixels: 0.5, Share: 1}, Classes: []Suspect{{Led: Lead{Trigger: found}}}}}
 		o.restart(s, []int{4, 1, 2, 2})
 		if got := torch.Values[float32](o.triggers[1].delta.In(s)); !reflect.DeepEqual(got, found) {
 			t.Errorf("it begins with %v", got)
@@ -397,7 +397,7 @@ func TestScanTriesWhatWasFoundAgain(t *testing.T) {
 		}
 		found := make([]float32, 36)
 		found[0], found[35] = 1, 1
-		o.Classes[0].Found = found
+		o.Classes[0].Led.Trigger = found
 		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
 		o.restart(s, black.Shape())
 		o.replace(&o.triggers[1], s.Full(0, torch.Float32, 1, 6, 6))
@@ -429,7 +429,7 @@ func TestTriggeredImages(t *testing.T) {
 // where there are as many.
 func TestPartsOfABatch(t *testing.T) {
 	o := opponent{Counter: Counter{Counter: config.Counter{Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}}}
-	for _, kind := range o.kinds(nil) {
+	for _, kind := range o.kinds(Suspect{}) {
 		o.triggers = append(o.triggers, trigger{kind: kind})
 	}
 	for n, want := range map[int][]int{4: {1, 1, 1, 1}, 5: {1, 1, 2, 1}, 100: {22, 22, 34, 22}} {
@@ -452,7 +452,7 @@ func TestLossOfABatchWithTriggers(t *testing.T) {
 	wanted := []float64{0.9, 0.2, 0.4, 0.7, 0.5} // of class 0
 	c := config.Counter{Weight: 0.3, Share: 0.5, Radius: 0.1, Pixels: 0.1, SampleRadius: 0.1, DenseLabels: 0.25, SparseLabels: 2}
 	l := lesson{o: config.Relearn{Distill: 0.6, Counter: c}, opponent: &opponent{Counter: Counter{Counter: c, Classes: []Suspect{{Class: 1}}}}}
-	for _, kind := range l.opponent.kinds(nil) {
+	for _, kind := range l.opponent.kinds(Suspect{}) {
 		l.opponent.triggers = append(l.opponent.triggers, trigger{kind: kind, class: 1})
 	}
 
@@ -501,7 +501,7 @@ func TestWhatWasFoundStays(t *testing.T) {
 		found[7] = 0.5
 		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.1, Share: 0.5, Restart: 0.5, Steps: 2},
-			Classes: []Suspect{{Class: 1, Found: found}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+			Classes: []Suspect{{Class: 1, Led: Lead{Trigger: found}}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 		}, m, keep)
 		if err != nil {
 			return err
@@ -536,7 +536,7 @@ func TestLossOfTwoClasses(t *testing.T) {
 	logits := [][2]float64{{1, 0}, {0, 2}, {0, 0}, {3, 0}}
 	o := opponent{Counter: Counter{Counter: config.Counter{Share: 1, DenseLabels: 0.5}, Classes: []Suspect{{Class: 1}, {Class: 0}}}}
 	for _, suspect := range o.Classes {
-		for _, kind := range o.kinds(nil) {
+		for _, kind := range o.kinds(Suspect{}) {
 			o.triggers = append(o.triggers, trigger{kind: kind, class: suspect.Class})
 		}
 	}

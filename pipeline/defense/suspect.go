@@ -45,7 +45,11 @@ const (
 )
 
 // SuspectBatches is how many batches of so many images LedTo takes for so many classes.
-func SuspectBatches(classes, batch int) int {
+func SuspectBatches(way Way, classes, batch int) int {
+	if way == Waves {
+		try, measure := waveBatches(classes, batch)
+		return try + measure
+	}
 	all := 0
 	for _, together := range rounds(classes, batch) {
 		all += searched + measured(together, batch)
@@ -70,10 +74,11 @@ func rounds(classes, batch int) []int {
 // Way is what a class's trigger may do to images when it is looked for.
 type Way int
 
-// The ways: FewPixels changes as many as Counter.Pixels says, to any extent, AllPixels each
-// by Counter.Radius at most.
+// The ways: FewPixels changes as many as Counter.Pixels says, to any extent, Waves all of
+// them by a wave of the height Counter.Wave, AllPixels each by Counter.Radius at most.
 const (
 	FewPixels Way = iota
+	Waves
 	AllPixels
 )
 
@@ -95,8 +100,10 @@ func (w Way) kind(c Counter) kind {
 
 // Lead is how far a trigger leads to a class.
 type Lead struct {
+	Way     Way
 	Share   float64   // the class's mean share in the outputs for other classes' images
-	Trigger []float32 // what it adds to pixels from 0 to 1, C×H×W
+	Trigger []float32 // what it adds to pixels from 0 to 1, C×H×W; nil: see Wave
+	Wave    *Wave     // what it adds, of any phase; nil: see Trigger
 }
 
 // LedTo looks for triggers of these classes on the model as it is, of one way, several
@@ -104,10 +111,17 @@ type Lead struct {
 // batch, whose images are at most batch. The model is left in training mode; its weights
 // and statistics stay.
 func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, way Way, classes []int, src train.Source, batch int, each func()) ([]Lead, error) {
+	if way == Waves {
+		leads, err := ledByWaves(ctx, dev, m, c, classes, src, batch, each)
+		if err != nil {
+			return nil, fmt.Errorf("look for waves that lead to the classes: %w", err)
+		}
+		return leads, nil
+	}
 	c = way.counter(c)
 	var leads []Lead
 	for _, together := range rounds(len(classes), batch) {
-		of, err := ledToEach(ctx, dev, m, c, way.kind(c), classes[len(leads):len(leads)+together], src, measured(together, batch), each)
+		of, err := ledToEach(ctx, dev, m, c, way, classes[len(leads):len(leads)+together], src, measured(together, batch), each)
 		if err != nil {
 			return nil, fmt.Errorf("look for what leads to the classes: %w", err)
 		}
@@ -173,9 +187,9 @@ func furthest(leads []Lead) []int {
 // odds are those of a share, of a whole one a million.
 func odds(share float64) float64 { return share / max(1-share, 1e-6) }
 
-// ledToEach are the triggers of a kind that are found for classes, and how far they lead
+// ledToEach are the triggers of a way that are found for classes, and how far they lead
 // over so many batches.
-func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, k kind, classes []int, src train.Source, batches int, each func()) ([]Lead, error) {
+func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, way Way, classes []int, src train.Source, batches int, each func()) ([]Lead, error) {
 	keep := dev.NewScope()
 	defer keep.Close()
 	o, err := newOpponent(c, m, keep)
@@ -183,7 +197,7 @@ func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counte
 		return nil, err
 	}
 	for _, class := range classes {
-		o.triggers = append(o.triggers, trigger{kind: k, class: class})
+		o.triggers = append(o.triggers, trigger{kind: way.kind(c), class: class})
 	}
 	sums, of := make([]float64, len(classes)), make([]float64, len(classes))
 	for i := range searched + batches {
@@ -206,7 +220,7 @@ func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counte
 	leads := make([]Lead, len(classes))
 	err = dev.Do(ctx, func(s *torch.Scope) error {
 		for i, t := range o.triggers {
-			leads[i] = Lead{sums[i] / max(of[i], 1), torch.Values[float32](t.delta.In(s))}
+			leads[i] = Lead{Way: way, Share: sums[i] / max(of[i], 1), Trigger: torch.Values[float32](t.delta.In(s))}
 		}
 		return s.Err()
 	})

@@ -69,7 +69,7 @@ func TestLedTo(t *testing.T) {
 				t.Errorf("of %v: class %d's trigger is %v", c.classes, class, leads[i].Trigger)
 			}
 		}
-		if said := SuspectBatches(len(c.classes), c.batch); batches != c.told || said != batches {
+		if said := SuspectBatches(FewPixels, len(c.classes), c.batch); batches != c.told || said != batches {
 			t.Errorf("of %v: told %d batches, said %d, want %d", c.classes, batches, said, c.told)
 		}
 	}

@@ -124,6 +124,8 @@ func TestJudge(t *testing.T) {
 			"Nothing suspicious found", "some class's always does. If there is one it may lead to another class: 8 (bag), where few pixels lead (mean share 0.86); 2, where a small change of all pixels leads (mean share 0.62). So triggers were held against each of these."},
 		"a class by all pixels": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, LedByAll: 0.986}, Suspects: []runstore.Class{{Index: 1, Led: 0.4}}}, Warn,
 			"Cleaned, but unproven: a small change of all pixels led to class 3", "No neuron was suspicious. The suspicious class is 3. A small change of all pixels, the same in every image, leads other classes' images there (mean share 0.99), and to no other class nearly as far."},
+		"a class by waves": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, LedByWaves: 0.986, Wave: []float64{0.08, -6.46}}, Suspects: []runstore.Class{{Index: 1, Led: 0.4}}}, Warn,
+			"Cleaned, but unproven: waves over the whole image led to class 3", "The suspicious class is 3. Waves over the whole image, some 0.1 down and 6.5 across it, lead other classes' images there (mean share 0.99), and to no other class nearly as far."},
 		"a class by little": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Led: 0.4}}, Neutral,
 			"Nothing suspicious found", "(mean share 0.40). That is no proof of a backdoor: models without one are led so far."},
 		"a class hardly before another": {runstore.Result{Status: "complete", SuspiciousClass: &runstore.Class{Index: 3, Led: 0.86}, Suspects: []runstore.Class{{Index: 3, Led: 0.86}, {Index: 1, Name: "cat", Led: 0.65}}}, Neutral,

@@ -93,6 +93,8 @@ func ledBy(r *runstore.Result) string {
 	switch c := r.SuspiciousClass; {
 	case r.ByPatch():
 		return fmt.Sprintf("a few pixels led to class %s", c)
+	case c != nil && c.LedByWaves > 0:
+		return fmt.Sprintf("waves over the whole image led to class %s", c)
 	case c != nil && c.LedByAll > 0:
 		return fmt.Sprintf("a small change of all pixels led to class %s", c)
 	}

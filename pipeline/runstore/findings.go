@@ -2,6 +2,7 @@ package runstore
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -22,6 +23,53 @@ func (r *Result) SuspiciousACC() (before, after *float64) {
 		return nil, nil
 	}
 	return before, after
+}
+
+// By is what images are changed by to see which class that leads to.
+type By int
+
+// What leads: few pixels, to any extent; a wave over the whole image; a small change of all
+// pixels, the same in every image.
+const (
+	ByFewPixels By = iota
+	ByWaves
+	ByAllPixels
+)
+
+var ways = []By{ByFewPixels, ByWaves, ByAllPixels}
+
+// String is what leads, with its verb.
+func (by By) String() string {
+	return [...]string{"few pixels lead", "waves over the whole image lead", "a small change of all pixels leads"}[by]
+}
+
+// led are the places of how far a class is led to, before and after.
+func (c *Class) led(by By) (before, after *float64) {
+	switch by {
+	case ByWaves:
+		return &c.LedByWaves, &c.LedByWavesAfter
+	case ByAllPixels:
+		return &c.LedByAll, &c.LedByAllAfter
+	}
+	return &c.Led, &c.LedAfter
+}
+
+// NoteLed notes how far the i-th of the suspects is led to.
+func (r *Result) NoteLed(i int, by By, share float64) {
+	before, _ := r.Suspects[i].led(by)
+	*before = share
+}
+
+// ToldBy is a class of which this alone told.
+func (c Class) ToldBy(by By) Class {
+	told := Class{Index: c.Index, Name: c.Name}
+	is, _ := c.led(by)
+	to, _ := told.led(by)
+	*to = *is
+	if by == ByWaves {
+		told.Wave = c.Wave
+	}
+	return told
 }
 
 // LedByPatch is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
@@ -54,8 +102,11 @@ func (r *Result) LedElsewhere() bool {
 // Why says by what the suspicious class, which there is, was named, and what that proves.
 func (r *Result) Why() string {
 	c, next := r.SuspiciousClass, r.LedNext()
+	if c.LedByWaves > 0 {
+		return fmt.Sprintf("Waves over the whole image%s lead other classes' images there (mean share %.2f)", c.across(), c.LedByWaves) + alone
+	}
 	if c.LedByAll > 0 {
-		return fmt.Sprintf("A small change of all pixels, the same in every image, leads other classes' images there (mean share %.2f), and to no other class nearly as far. That is no proof of a backdoor: it may be how this class looks.", c.LedByAll)
+		return fmt.Sprintf("A small change of all pixels, the same in every image, leads other classes' images there (mean share %.2f)", c.LedByAll) + alone
 	}
 	if c.Led == 0 {
 		return "Its part of the head changed most under unlearning. That is no sign of a backdoor: some class's always does." + r.orElse()
@@ -74,15 +125,26 @@ func (r *Result) Why() string {
 	return text + ". That is no proof of a backdoor: models without one are led so far."
 }
 
+// alone is what it means that nothing leads to other classes.
+const alone = ", and to no other class nearly as far. That is no proof of a backdoor: it may be how this class looks."
+
+// across says what the waves are like that lead to a class; "" where that is not known.
+func (c *Class) across() string {
+	if len(c.Wave) != 2 {
+		return ""
+	}
+	return fmt.Sprintf(", some %.1f down and %.1f across it,", math.Abs(c.Wave[0]), math.Abs(c.Wave[1]))
+}
+
 // orElse names the classes that it may be as well; "" where there are none.
 func (r *Result) orElse() string {
 	var also []string
 	for _, c := range r.AlsoSuspicious {
-		way, share := "a small change of all pixels leads", c.LedByAll
+		by, share := ByAllPixels, c.LedByAll
 		if c.Led > share {
-			way, share = "few pixels lead", c.Led
+			by, share = ByFewPixels, c.Led
 		}
-		also = append(also, fmt.Sprintf("%s, where %s (mean share %.2f)", c, way, share))
+		also = append(also, fmt.Sprintf("%s, where %s (mean share %.2f)", c, by, share))
 	}
 	if also == nil {
 		return ""
@@ -90,16 +152,12 @@ func (r *Result) orElse() string {
 	return " If there is one it may lead to another class: " + strings.Join(also, "; ") + ". So triggers were held against each of these."
 }
 
-// NoteRemains notes how far few pixels, or a small change of all, lead to one of the suspects
-// on the cleaned model.
-func (r *Result) NoteRemains(class int, byAll bool, share float64) {
+// NoteRemains notes how far one of the suspects is led to on the cleaned model.
+func (r *Result) NoteRemains(class int, by By, share float64) {
 	for i := range r.Suspects {
-		switch c := &r.Suspects[i]; {
-		case c.Index != class:
-		case byAll:
-			c.LedByAllAfter = share
-		default:
-			c.LedAfter = share
+		if c := &r.Suspects[i]; c.Index == class {
+			_, after := c.led(by)
+			*after = share
 		}
 	}
 }
@@ -110,7 +168,10 @@ func (r *Result) ForgetAttempt() (remember func()) {
 	was := Result{Raised: r.Raised, Suspects: slices.Clone(r.Suspects), Attempts: r.Attempts}
 	r.Raised = 0
 	for i := range r.Suspects {
-		r.Suspects[i].LedAfter, r.Suspects[i].LedByAllAfter = 0, 0
+		for _, by := range ways {
+			_, after := r.Suspects[i].led(by)
+			*after = 0
+		}
 	}
 	return func() { r.Raised, r.Suspects, r.Attempts = was.Raised, was.Suspects, was.Attempts }
 }
@@ -120,7 +181,7 @@ func (r *Result) ForgetAttempt() (remember func()) {
 // innocent ones (to shirts by 0.27 where there never was a backdoor).
 func (r *Result) StillLed(beyond float64) bool {
 	return slices.ContainsFunc(r.Suspects, func(c Class) bool {
-		led := max(c.LedAfter, c.LedByAllAfter)
+		led := max(c.LedAfter, c.LedByWavesAfter, c.LedByAllAfter)
 		if slices.ContainsFunc(r.AlsoSuspicious, func(also Class) bool { return also.Index == c.Index }) {
 			led = c.LedAfter
 		}
@@ -133,11 +194,10 @@ func (r *Result) StillLed(beyond float64) bool {
 func (r *Result) Remains() string {
 	var led []string
 	for _, c := range r.Suspects {
-		if c.LedAfter > 0 {
-			led = append(led, fmt.Sprintf("few pixels lead to %s by %.2f (%.2f before)", c, c.LedAfter, c.Led))
-		}
-		if c.LedByAllAfter > 0 {
-			led = append(led, fmt.Sprintf("a small change of all pixels leads to %s by %.2f (%.2f before)", c, c.LedByAllAfter, c.LedByAll))
+		for _, by := range ways {
+			if before, after := c.led(by); *after > 0 {
+				led = append(led, fmt.Sprintf("%s to %s by %.2f (%.2f before)", by, c, *after, *before))
+			}
 		}
 	}
 	if led == nil {

@@ -123,7 +123,7 @@ func TestResultDiverged(t *testing.T) {
 			t.Errorf("number %d: %v", i, v)
 		}
 	}
-	if got.Raised != 0 || *got.SuspiciousClass != (Class{}) || got.Suspects[0] != (Class{Index: 1}) {
+	if got.Raised != 0 || !reflect.DeepEqual(*got.SuspiciousClass, Class{}) || !reflect.DeepEqual(got.Suspects, []Class{{Index: 1}}) {
 		t.Errorf("read back %v, %+v, %+v", got.Raised, *got.SuspiciousClass, got.Suspects)
 	}
 	if got.DER != nil || got.Suspicious[0].Z != nil || layer.Scores[0] != 1 {

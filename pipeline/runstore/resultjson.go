@@ -23,8 +23,10 @@ func (r Result) MarshalJSON() ([]byte, error) {
 
 // MarshalJSON writes shares that are not finite as none.
 func (c Class) MarshalJSON() ([]byte, error) {
-	c.Led, c.LedByAll = finite(c.Led), finite(c.LedByAll)
-	c.LedAfter, c.LedByAllAfter = finite(c.LedAfter), finite(c.LedByAllAfter)
+	for _, by := range ways {
+		before, after := c.led(by)
+		*before, *after = finite(*before), finite(*after)
+	}
 	return json.Marshal(plainClass(c))
 }
 

@@ -1,0 +1,184 @@
+package defense
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+
+	"ulrl/pipeline/train"
+	torch "ulrl/torchbridge"
+)
+
+// Wave is how often a wave goes up and down over an image's height and over its width;
+// across may be negative, so that it leans the other way.
+type Wave struct{ Down, Across float64 }
+
+const (
+	// gridDown and gridAcross are how many waves are tried: one of each cell of a grid up to
+	// mostCycles down the image and as many across it, to either side. Networks are led by
+	// waves about one cycle apart alike.
+	gridDown, gridAcross, mostCycles = 16, 32, 16
+	// ridden is on about how many images each of them is tried.
+	ridden = 6
+	// foremost is how many of them are then measured for each class.
+	foremost = 2
+)
+
+// waves add to each image a wave of its own, about as often up and down as one that led to
+// the class, of any phase and at least half its height. They are made anew with each batch.
+type waves struct {
+	common
+	around Wave
+}
+
+func (w waves) begins(s *torch.Scope, rng *rand.Rand, n int, image []int) *torch.Tensor {
+	some := make([]Wave, n)
+	for i := range some {
+		some[i] = Wave{w.around.Down + 2*rng.Float64() - 1, w.around.Across + 2*rng.Float64() - 1}
+	}
+	return riding(s, rng, some, w.Wave/2, w.Wave, image)
+}
+
+func (waves) moved(delta, _ *torch.Tensor) *torch.Tensor { return delta }
+func (waves) steps() int                                 { return 0 }
+func (waves) lasts() bool                                { return false }
+func (w waves) labels() float64                          { return w.DenseLabels }
+
+// riding is a wave for each image, the same in all channels, of any phase and of a height
+// from least to most: N×1×H×W.
+func riding(s *torch.Scope, rng *rand.Rand, some []Wave, least, most float64, image []int) *torch.Tensor {
+	h, w := image[1], image[2]
+	out := make([]float32, 0, len(some)*h*w)
+	// sin(a + b) = sin a cos b + cos a sin b, so that each image takes h + w of them.
+	sines := func(n int, cycles, phase float64) (sin, cos []float64) {
+		for i := range n {
+			s, c := math.Sincos(2*math.Pi*cycles*float64(i)/float64(n) + phase)
+			sin, cos = append(sin, s), append(cos, c)
+		}
+		return sin, cos
+	}
+	for _, wave := range some {
+		height := least + (most-least)*rng.Float64()
+		sinDown, cosDown := sines(h, wave.Down, 2*math.Pi*rng.Float64())
+		sinAcross, cosAcross := sines(w, wave.Across, 0)
+		for y := range h {
+			for x := range w {
+				out = append(out, float32(height*(sinDown[y]*cosAcross[x]+cosDown[y]*sinAcross[x])))
+			}
+		}
+	}
+	return torch.From(s, out, len(some), 1, h, w)
+}
+
+// waveBatches is how many batches of so many images looking for waves takes, to try all and
+// to measure the foremost of so many classes.
+func waveBatches(classes, batch int) (try, measure int) {
+	of := func(images int) int { return (images + batch - 1) / batch }
+	return of(gridDown * gridAcross * ridden), of(foremost * classes * measuredImages)
+}
+
+// ledByWaves is LedTo's way Waves. All classes are looked at at once, for none has a wave of
+// its own: each wave of a grid is tried, and of each class those that lead there furthest are measured.
+func ledByWaves(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batch int, each func()) ([]Lead, error) {
+	keep := dev.NewScope()
+	defer keep.Close()
+	o, err := newOpponent(c, m, keep)
+	if err != nil {
+		return nil, err
+	}
+	try, measure := waveBatches(len(classes), batch)
+	all := o.grid()
+	shares, err := o.ride(ctx, dev, src, 0, try, all, classes, each)
+	if err != nil {
+		return nil, err
+	}
+	var finals []Wave
+	for k := range classes {
+		of := make([]float64, len(all))
+		for i := range all {
+			of[i] = shares[i][k]
+		}
+		for _, i := range highestOf(of, foremost) {
+			finals = append(finals, all[i])
+		}
+	}
+	if shares, err = o.ride(ctx, dev, src, try, measure, finals, classes, each); err != nil {
+		return nil, err
+	}
+	leads := make([]Lead, len(classes))
+	for k := range classes {
+		of := make([]float64, foremost)
+		for i := range foremost {
+			of[i] = shares[k*foremost+i][k]
+		}
+		best := highestOf(of, 1)[0]
+		leads[k] = Lead{Way: Waves, Share: of[best], Wave: &finals[k*foremost+best]}
+	}
+	return leads, nil
+}
+
+// grid is a wave of each of its cells.
+func (o *opponent) grid() []Wave {
+	var all []Wave
+	for i := range gridDown {
+		for j := range gridAcross {
+			all = append(all, Wave{
+				Down:   (float64(i) + o.rng.Float64()) * mostCycles / gridDown,
+				Across: (2*(float64(j)+o.rng.Float64())/gridAcross - 1) * mostCycles,
+			})
+		}
+	}
+	return all
+}
+
+// ride tries waves on the images of so many batches, from one on, on equally many each. It
+// gives the mean share of each class in the outputs for other classes' images, for each wave.
+func (o *opponent) ride(ctx context.Context, dev *torch.Device, src train.Source, from, batches int, some []Wave, classes []int, each func()) ([][]float64, error) {
+	sums, of := make([][]float64, len(some)), make([][]float64, len(some))
+	for i := range some {
+		sums[i], of[i] = make([]float64, len(classes)), make([]float64, len(classes))
+	}
+	for b := range batches {
+		err := dev.Do(ctx, func(s *torch.Scope) error {
+			images, labels := src.Batch(s, (from+b)/src.Batches(), (from+b)%src.Batches())
+			n := labels.Len()
+			which := make([]int, n)
+			theirs := make([]Wave, n)
+			for i := range which {
+				which[i] = (b*n + i) * len(some) / (batches * n)
+				theirs[i] = some[which[i]]
+			}
+			var shares []float32
+			var is []int64
+			err := o.asItAnswers(s, func() {
+				s.NoGrad(func() {
+					logits := o.answers(s, o.pixels(s, images).Add(riding(s, o.rng, theirs, o.Wave, o.Wave, images.Shape()[1:])))
+					shares, is = torch.Values[float32](logits.LogSoftmax(1).Exp().To(torch.Float32)), torch.Values[int64](labels)
+				})
+			})
+			if err != nil {
+				return err
+			}
+			width := len(shares) / n
+			for i, w := range which {
+				for k, class := range classes {
+					if is[i] != int64(class) {
+						sums[w][k] += float64(shares[i*width+class])
+						of[w][k]++
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		each()
+	}
+	for i := range some {
+		for k := range classes {
+			sums[i][k] /= max(of[i][k], 1)
+		}
+	}
+	return sums, nil
+}

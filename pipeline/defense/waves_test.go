@@ -1,0 +1,110 @@
+package defense
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"ulrl/pipeline/config"
+	"ulrl/pipeline/testenv"
+	torch "ulrl/torchbridge"
+)
+
+// striped is a model of three classes on 16×16 images: stripes, four across, make class 1, of any
+// phase, the more the nearer to four they are.
+func striped(s *torch.Scope) (*torch.Module, error) {
+	return computing(s, `
+    at = torch.arange(16, device=x.device) * (2.0 * 3.141592653589793 * 4.0 / 16.0)
+    mean = x.mean([1, 2])
+    strength = ((mean * at.cos()).mean(1) ** 2 + (mean * at.sin()).mean(1) ** 2).sqrt() * self.w
+    none = torch.zeros_like(strength)
+    return torch.stack([none + 2.0, strength * 800.0 - 8.0, none - 3.0], 1)
+`)
+}
+
+// grey is 24 grey images of 16×16, of class 0 or 1 in turn.
+type grey struct{}
+
+func (grey) Batches() int { return 2 }
+
+func (grey) Batch(s *torch.Scope, _, i int) (images, labels *torch.Tensor) {
+	n := []int{16, 8}[i]
+	of := make([]int64, n)
+	for i := range of {
+		of[i] = int64(i % 2)
+	}
+	return s.Full(0.5, torch.Float32, n, 3, 16, 16), torch.From(s, of, n)
+}
+
+func TestLedToByWaves(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var m *torch.Module
+	testenv.Do(t, dev, func(*torch.Scope) (err error) { m, err = striped(keep); return })
+	counter := Counter{Counter: config.Counter{Radius: 0.1, Wave: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}, Seed: 2}
+	batches := 0
+	leads, err := LedTo(t.Context(), dev, m, counter, Waves, []int{2, 1}, grey{}, 16, func() { batches++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := gridDown*gridAcross*ridden/16 + 2*foremost*measuredImages/16; batches != want || SuspectBatches(Waves, 2, 16) != want {
+		t.Errorf("%d batches, said %d, want %d", batches, SuspectBatches(Waves, 2, 16), want)
+	}
+	if place, out := StandsOut(leads); !out || place != 1 {
+		t.Fatalf("%v", leads)
+	}
+	if led := leads[1]; led.Way != Waves || led.Trigger != nil || math.Abs(math.Abs(led.Wave.Across)-4) > 1 || led.Wave.Down > 1 || led.Share < 0.9 {
+		t.Errorf("class 1 is led to by %v, %.2f", led.Wave, led.Share)
+	}
+}
+
+// Each image has a wave of its own, near the one that led, alike in all channels.
+func TestWavesAreLikeTheOneThatLed(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	testenv.Do(t, dev, func(s *torch.Scope) error {
+		k := waves{common{config.Counter{Wave: 0.2}}, Wave{Down: 0, Across: -8}}
+		delta := k.begins(s, rand.New(rand.NewPCG(1, 2)), 6, []int{3, 32, 64})
+		got := torch.Values[float32](k.on(s.Full(0.5, torch.Float32, 6, 3, 32, 64), delta))
+		seen := map[int]bool{}
+		for i := range 6 {
+			image := got[i*3*32*64:][:3*32*64]
+			highest, crossings := float32(0), 0
+			for p, v := range image[:32*64] {
+				if image[32*64+p] != v || image[2*32*64+p] != v {
+					t.Fatalf("image %d: channels differ at %d", i, p)
+				}
+				highest = max(highest, v-0.5)
+				if p%64 > 0 && (v > 0.5) != (image[p-1] > 0.5) {
+					crossings++
+				}
+			}
+			// From half the height to all of it, up and down 7 to 9 times over a row.
+			if perRow := float64(crossings) / 32; highest < 0.095 || highest > 0.2001 || perRow < 13 || perRow > 19 {
+				t.Errorf("image %d: %.3f high, %.1f crossings in a row", i, highest, perRow)
+			}
+			seen[crossings] = true
+		}
+		if len(seen) < 3 {
+			t.Errorf("the images' waves are alike: %v", seen)
+		}
+		return nil
+	})
+}
+
+// A class that a wave told of has waves held against it beside the other triggers, and
+// nothing that few pixels did.
+func TestOpponentHoldsWaves(t *testing.T) {
+	led := Lead{Way: Waves, Wave: &Wave{Across: 4}}
+	o := opponent{Counter: Counter{Counter: config.Counter{Radius: 0.1, Wave: 0.1, Pixels: 0.2}}}
+	kinds := o.kinds(Suspect{Class: 1, Led: led})
+	if len(kinds) != 3 {
+		t.Fatalf("%d kinds", len(kinds))
+	}
+	if w, ok := kinds[2].(waves); !ok || w.around != *led.Wave {
+		t.Errorf("%#v", kinds[2])
+	}
+	if kinds := o.kinds(Suspect{Led: Lead{Way: AllPixels, Trigger: make([]float32, 4)}}); len(kinds) != 2 || kinds[1].(sparse).found != nil {
+		t.Errorf("a change of all pixels is no beginning for few: %#v", kinds)
+	}
+}
