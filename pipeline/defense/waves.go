@@ -25,7 +25,7 @@ const (
 )
 
 // waves add to each image a wave of its own, about as often up and down as one that led to
-// the class, of any phase and at least half its height. They are made anew with each batch.
+// the class, of any phase and from three to five quarters as high. They are made anew with each batch.
 type waves struct {
 	common
 	around Wave
@@ -36,7 +36,7 @@ func (w waves) begins(s *torch.Scope, rng *rand.Rand, n int, image []int) *torch
 	for i := range some {
 		some[i] = Wave{w.around.Down + 2*rng.Float64() - 1, w.around.Across + 2*rng.Float64() - 1}
 	}
-	return riding(s, rng, some, w.Wave/2, w.Wave, image)
+	return riding(s, rng, some, 0.75*w.Wave, 1.25*w.Wave, image)
 }
 
 func (waves) moved(delta, _ *torch.Tensor) *torch.Tensor { return delta }

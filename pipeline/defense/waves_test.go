@@ -79,8 +79,8 @@ func TestWavesAreLikeTheOneThatLed(t *testing.T) {
 					crossings++
 				}
 			}
-			// From half the height to all of it, up and down 7 to 9 times over a row.
-			if perRow := float64(crossings) / 32; highest < 0.095 || highest > 0.2001 || perRow < 13 || perRow > 19 {
+			// From three to five quarters of the height, up and down 7 to 9 times over a row.
+			if perRow := float64(crossings) / 32; highest < 0.148 || highest > 0.2501 || perRow < 13 || perRow > 19 {
 				t.Errorf("image %d: %.3f high, %.1f crossings in a row", i, highest, perRow)
 			}
 			seen[crossings] = true
