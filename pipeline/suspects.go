@@ -52,14 +52,18 @@ func (r *run) hold(c *defense.Counter, class runstore.Class, lead defense.Lead) 
 }
 
 // ledTo has triggers held against the one of the result's suspects, which are these classes,
-// that few pixels lead to, or else a wave, or else a change of all pixels, where that stands
-// out, and otherwise against those that it may be. It notes how far each is led to.
+// that few pixels lead to, or else a small patch, a wave or a change of all pixels, where that
+// stands out, and otherwise against those that it may be. It notes how far each is led to.
 func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) error {
 	suspects := r.result.Suspects
-	ways := []defense.Way{defense.FewPixels, defense.Waves, defense.AllPixels}
-	if c.Wave == 0 {
-		ways = []defense.Way{defense.FewPixels, defense.AllPixels}
+	ways := []defense.Way{defense.FewPixels}
+	if c.Patch > 0 {
+		ways = append(ways, defense.Patch)
 	}
+	if c.Wave > 0 {
+		ways = append(ways, defense.Waves)
+	}
+	ways = append(ways, defense.AllPixels)
 	r.ways = []defense.Way{defense.FewPixels}
 	var few, leads []defense.Lead
 	for _, way := range ways {
@@ -72,7 +76,10 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 		}
 		for i, lead := range leads {
 			r.result.NoteLed(i, by(way), lead.Share)
-			if lead.Wave != nil {
+			switch way {
+			case defense.Patch:
+				suspects[i].Patch = []int{lead.Spot.Top, lead.Spot.Left, lead.Spot.Side}
+			case defense.Waves:
 				suspects[i].Wave = []float64{lead.Wave.Down, lead.Wave.Across}
 			}
 		}
@@ -98,6 +105,8 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 // by is what the result calls a way.
 func by(way defense.Way) runstore.By {
 	switch way {
+	case defense.Patch:
+		return runstore.ByPatch
 	case defense.Waves:
 		return runstore.ByWaves
 	case defense.AllPixels:

@@ -244,7 +244,8 @@ type Counter struct {
 	// Pixels is the share of pixels that the sparse trigger changes; 0: there is none.
 	Pixels float64 `mapstructure:"pixels" validate:"gte=0,lte=1"`
 	// Patch is the longest side of the patches among which the sparse trigger's
-	// beginning is looked for, as a share of the image's; 0: it begins at nothing.
+	// beginning is looked for, as a share of the image's; 0: it begins at nothing, and
+	// classes are not looked for by patches.
 	Patch float64 `mapstructure:"patch" validate:"gte=0,lte=1"`
 	// DenseLabels and SparseLabels weigh, within the counter's loss, the ordinary
 	// loss on their images: of what class they are.

@@ -26,7 +26,7 @@ type Suspect struct {
 
 // few is what the sparse trigger begins with, C×H×W; nil: nothing.
 func (s Suspect) few() []float32 {
-	if s.Led.Way == FewPixels {
+	if s.Led.Way == FewPixels || s.Led.Way == Patch {
 		return s.Led.Trigger
 	}
 	return nil

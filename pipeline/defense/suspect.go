@@ -46,27 +46,36 @@ const (
 
 // SuspectBatches is how many batches of so many images LedTo takes for so many classes.
 func SuspectBatches(way Way, classes, batch int) int {
-	if way == Waves {
+	switch way {
+	case Waves:
 		try, measure := waveBatches(classes, batch)
 		return try + measure
+	case Patch:
+		try, choose := spotBatches(classes, batch)
+		return try + choose + fitted(classes, batch)
 	}
+	return fitted(classes, batch)
+}
+
+// fitted is how many batches so many triggers take to be fitted and measured.
+func fitted(triggers, batch int) int {
 	all := 0
-	for _, together := range rounds(classes, batch) {
+	for _, together := range rounds(triggers, batch) {
 		all += searched + measured(together, batch)
 	}
 	return all
 }
 
-// measured is on how many batches so many classes are, that are looked at together.
+// measured is on how many batches so many triggers are, that are looked at together.
 func measured(together, batch int) int {
 	return max(together, (measuredImages*together+batch-1)/batch)
 }
 
-// rounds are how many of so many classes are looked at together.
-func rounds(classes, batch int) []int {
+// rounds are how many of so many triggers are looked at together.
+func rounds(triggers, batch int) []int {
 	var out []int
-	for together := max(1, batch/ownImages); classes > 0; classes -= together {
-		out = append(out, min(together, classes))
+	for together := max(1, batch/ownImages); triggers > 0; triggers -= together {
+		out = append(out, min(together, triggers))
 	}
 	return out
 }
@@ -74,10 +83,12 @@ func rounds(classes, batch int) []int {
 // Way is what a class's trigger may do to images when it is looked for.
 type Way int
 
-// The ways: FewPixels changes as many as Counter.Pixels says, to any extent, Waves all of
-// them by a wave of the height Counter.Wave, AllPixels each by Counter.Radius at most.
+// The ways: FewPixels changes as many as Counter.Pixels says, to any extent, Patch those of a
+// small square, Waves all of them by a wave of the height Counter.Wave, AllPixels each by
+// Counter.Radius at most.
 const (
 	FewPixels Way = iota
+	Patch
 	Waves
 	AllPixels
 )
@@ -86,16 +97,12 @@ const (
 func (w Way) counter(c Counter) Counter {
 	c.Restart, c.Steps, c.Bend = 0, 1, 0
 	if w == AllPixels {
-		c.Steps, c.Patch = 2, 0
+		c.Steps = 2
+	}
+	if w != FewPixels {
+		c.Patch = 0 // no patches for a sparse trigger's beginning
 	}
 	return c
-}
-
-func (w Way) kind(c Counter) kind {
-	if w == AllPixels {
-		return dense{common{c.Counter}}
-	}
-	return sparse{common: common{c.Counter}}
 }
 
 // Lead is how far a trigger leads to a class.
@@ -103,7 +110,19 @@ type Lead struct {
 	Way     Way
 	Share   float64   // the class's mean share in the outputs for other classes' images
 	Trigger []float32 // what it adds to pixels from 0 to 1, C×H×W; nil: see Wave
+	Spot    Spot      // of a Patch, where it is
 	Wave    *Wave     // what it adds, of any phase; nil: see Trigger
+}
+
+// look is what looking for triggers needs.
+type look struct {
+	dev   *torch.Device
+	m     *torch.Module
+	c     Counter
+	way   Way
+	src   train.Source
+	batch int // images of a batch, at most
+	each  func()
 }
 
 // LedTo looks for triggers of these classes on the model as it is, of one way, several
@@ -111,23 +130,48 @@ type Lead struct {
 // batch, whose images are at most batch. The model is left in training mode; its weights
 // and statistics stay.
 func LedTo(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, way Way, classes []int, src train.Source, batch int, each func()) ([]Lead, error) {
+	l := look{dev: dev, m: m, c: way.counter(c), way: way, src: src, batch: batch, each: each}
+	by := l.byFitting
 	if way == Waves {
-		leads, err := ledByWaves(ctx, dev, m, c, classes, src, batch, each)
-		if err != nil {
-			return nil, fmt.Errorf("look for waves that lead to the classes: %w", err)
-		}
-		return leads, nil
+		by = l.byWaves
 	}
-	c = way.counter(c)
-	var leads []Lead
-	for _, together := range rounds(len(classes), batch) {
-		of, err := ledToEach(ctx, dev, m, c, way, classes[len(leads):len(leads)+together], src, measured(together, batch), each)
+	leads, err := by(ctx, classes)
+	if err != nil {
+		return nil, fmt.Errorf("look for what leads to the classes: %w", err)
+	}
+	return leads, nil
+}
+
+// byFitting is by triggers that are fitted to images of other classes.
+func (l look) byFitting(ctx context.Context, classes []int) (leads []Lead, err error) {
+	var triggers []trigger
+	switch c := (common{l.c.Counter}); l.way {
+	case Patch:
+		if triggers, err = l.patches(ctx, classes); err != nil {
+			return nil, err
+		}
+	case AllPixels:
+		triggers = forEach(dense{c}, classes)
+	default:
+		triggers = forEach(sparse{common: c}, classes)
+	}
+	for _, together := range rounds(len(triggers), l.batch) {
+		of, err := l.ledToEach(ctx, triggers[len(leads):len(leads)+together], searched, measured(together, l.batch))
 		if err != nil {
-			return nil, fmt.Errorf("look for what leads to the classes: %w", err)
+			return nil, err
 		}
 		leads = append(leads, of...)
 	}
 	return leads, nil
+}
+
+// forEach is one trigger of a kind for each class.
+func forEach(k kind, classes []int) []trigger {
+	triggers := make([]trigger, len(classes))
+	for i, class := range classes {
+		triggers[i] = trigger{kind: k, class: class}
+	}
+	return triggers
 }
 
 // StandsOut is the place of the class that is led to furthest, where that stands out.
@@ -187,25 +231,22 @@ func furthest(leads []Lead) []int {
 // odds are those of a share, of a whole one a million.
 func odds(share float64) float64 { return share / max(1-share, 1e-6) }
 
-// ledToEach are the triggers of a way that are found for classes, and how far they lead
-// over so many batches.
-func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, way Way, classes []int, src train.Source, batches int, each func()) ([]Lead, error) {
-	keep := dev.NewScope()
+// ledToEach fits triggers over so many batches, and tells how far they lead over so many more.
+func (l look) ledToEach(ctx context.Context, triggers []trigger, fit, measure int) ([]Lead, error) {
+	keep := l.dev.NewScope()
 	defer keep.Close()
-	o, err := newOpponent(c, m, keep)
+	o, err := newOpponent(l.c, l.m, keep)
 	if err != nil {
 		return nil, err
 	}
-	for _, class := range classes {
-		o.triggers = append(o.triggers, trigger{kind: way.kind(c), class: class})
-	}
-	sums, of := make([]float64, len(classes)), make([]float64, len(classes))
-	for i := range searched + batches {
-		err := dev.Do(ctx, func(s *torch.Scope) error {
-			images, labels := src.Batch(s, i/src.Batches(), i%src.Batches())
+	o.triggers = slices.Clone(triggers)
+	sums, of := make([]float64, len(triggers)), make([]float64, len(triggers))
+	for i := range fit + measure {
+		err := l.dev.Do(ctx, func(s *torch.Scope) error {
+			images, labels := l.src.Batch(s, i/l.src.Batches(), i%l.src.Batches())
 			o.restart(s, images.Shape())
 			return o.asItAnswers(s, func() {
-				if pixels := o.pixels(s, images); i < searched {
+				if pixels := o.pixels(s, images); i < fit {
 					o.follow(s, pixels, labels)
 				} else {
 					o.measure(s, pixels, labels, sums, of)
@@ -215,12 +256,15 @@ func ledToEach(ctx context.Context, dev *torch.Device, m *torch.Module, c Counte
 		if err != nil {
 			return nil, err
 		}
-		each()
+		l.each()
 	}
-	leads := make([]Lead, len(classes))
-	err = dev.Do(ctx, func(s *torch.Scope) error {
+	leads := make([]Lead, len(triggers))
+	err = l.dev.Do(ctx, func(s *torch.Scope) error {
 		for i, t := range o.triggers {
-			leads[i] = Lead{Way: way, Share: sums[i] / max(of[i], 1), Trigger: torch.Values[float32](t.delta.In(s))}
+			leads[i] = Lead{Way: l.way, Share: sums[i] / max(of[i], 1), Trigger: torch.Values[float32](t.delta.In(s))}
+			if p, ok := t.kind.(spot); ok {
+				leads[i].Spot = p.Spot
+			}
 		}
 		return s.Err()
 	})

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"ulrl/pipeline/train"
 	torch "ulrl/torchbridge"
 )
 
@@ -18,8 +17,8 @@ const (
 	// mostCycles down the image and as many across it, to either side. Networks are led by
 	// waves about one cycle apart alike.
 	gridDown, gridAcross, mostCycles = 16, 32, 16
-	// ridden is on about how many images each of them is tried.
-	ridden = 6
+	// rides is on about how many images each of them is tried.
+	rides = 6
 	// foremost is how many of them are then measured for each class.
 	foremost = 2
 )
@@ -74,45 +73,38 @@ func riding(s *torch.Scope, rng *rand.Rand, some []Wave, least, most float64, im
 // to measure the foremost of so many classes.
 func waveBatches(classes, batch int) (try, measure int) {
 	of := func(images int) int { return (images + batch - 1) / batch }
-	return of(gridDown * gridAcross * ridden), of(foremost * classes * measuredImages)
+	return of(gridDown * gridAcross * rides), of(foremost * classes * measuredImages)
 }
 
-// ledByWaves is LedTo's way Waves. All classes are looked at at once, for none has a wave of
-// its own: each wave of a grid is tried, and of each class those that lead there furthest are measured.
-func ledByWaves(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, classes []int, src train.Source, batch int, each func()) ([]Lead, error) {
-	keep := dev.NewScope()
+// byWaves looks at all classes at once, for none has a wave of its own: each wave of a grid
+// is tried, and of each class those that lead there furthest are measured.
+func (l look) byWaves(ctx context.Context, classes []int) ([]Lead, error) {
+	keep := l.dev.NewScope()
 	defer keep.Close()
-	o, err := newOpponent(c, m, keep)
+	o, err := newOpponent(l.c, l.m, keep)
 	if err != nil {
 		return nil, err
 	}
-	try, measure := waveBatches(len(classes), batch)
+	try, measure := waveBatches(len(classes), l.batch)
 	all := o.grid()
-	shares, err := o.ride(ctx, dev, src, 0, try, all, classes, each)
+	shares, err := l.ride(ctx, o, 0, try, all, classes)
 	if err != nil {
 		return nil, err
 	}
 	var finals []Wave
 	for k := range classes {
-		of := make([]float64, len(all))
-		for i := range all {
-			of[i] = shares[i][k]
-		}
-		for _, i := range highestOf(of, foremost) {
+		for _, i := range highestOf(shares[k], foremost) {
 			finals = append(finals, all[i])
 		}
 	}
-	if shares, err = o.ride(ctx, dev, src, try, measure, finals, classes, each); err != nil {
+	if shares, err = l.ride(ctx, o, try, measure, finals, classes); err != nil {
 		return nil, err
 	}
 	leads := make([]Lead, len(classes))
 	for k := range classes {
-		of := make([]float64, foremost)
-		for i := range foremost {
-			of[i] = shares[k*foremost+i][k]
-		}
-		best := highestOf(of, 1)[0]
-		leads[k] = Lead{Way: Waves, Share: of[best], Wave: &finals[k*foremost+best]}
+		its := shares[k][k*foremost : (k+1)*foremost]
+		best := highestOf(its, 1)[0]
+		leads[k] = Lead{Way: Waves, Share: its[best], Wave: &finals[k*foremost+best]}
 	}
 	return leads, nil
 }
@@ -132,53 +124,52 @@ func (o *opponent) grid() []Wave {
 }
 
 // ride tries waves on the images of so many batches, from one on, on equally many each. It
-// gives the mean share of each class in the outputs for other classes' images, for each wave.
-func (o *opponent) ride(ctx context.Context, dev *torch.Device, src train.Source, from, batches int, some []Wave, classes []int, each func()) ([][]float64, error) {
-	sums, of := make([][]float64, len(some)), make([][]float64, len(some))
-	for i := range some {
-		sums[i], of[i] = make([]float64, len(classes)), make([]float64, len(classes))
+// gives the mean share of each class in the outputs for other classes' images: class, wave.
+func (l look) ride(ctx context.Context, o *opponent, from, batches int, some []Wave, classes []int) ([][]float64, error) {
+	shares, of := make([][]float64, len(classes)), make([][]float64, len(classes))
+	for k := range classes {
+		shares[k], of[k] = make([]float64, len(some)), make([]float64, len(some))
 	}
 	for b := range batches {
-		err := dev.Do(ctx, func(s *torch.Scope) error {
-			images, labels := src.Batch(s, (from+b)/src.Batches(), (from+b)%src.Batches())
+		err := l.dev.Do(ctx, func(s *torch.Scope) error {
+			images, labels := l.src.Batch(s, (from+b)/l.src.Batches(), (from+b)%l.src.Batches())
 			n := labels.Len()
-			which := make([]int, n)
-			theirs := make([]Wave, n)
+			which, theirs := make([]int, n), make([]Wave, n)
 			for i := range which {
 				which[i] = (b*n + i) * len(some) / (batches * n)
 				theirs[i] = some[which[i]]
 			}
-			var shares []float32
-			var is []int64
-			err := o.asItAnswers(s, func() {
-				s.NoGrad(func() {
-					logits := o.answers(s, o.pixels(s, images).Add(riding(s, o.rng, theirs, o.Wave, o.Wave, images.Shape()[1:])))
-					shares, is = torch.Values[float32](logits.LogSoftmax(1).Exp().To(torch.Float32)), torch.Values[int64](labels)
-				})
-			})
-			if err != nil {
-				return err
-			}
-			width := len(shares) / n
-			for i, w := range which {
-				for k, class := range classes {
-					if is[i] != int64(class) {
-						sums[w][k] += float64(shares[i*width+class])
-						of[w][k]++
+			return o.asItAnswers(s, func() {
+				outputs, is := o.ridden(s, o.pixels(s, images), labels, theirs)
+				for i, wave := range which {
+					for k, class := range classes {
+						if s.Err() == nil && is[i] != int64(class) {
+							shares[k][wave] += float64(outputs[i*len(outputs)/n+class])
+							of[k][wave]++
+						}
 					}
 				}
-			}
-			return nil
+			})
 		})
 		if err != nil {
 			return nil, err
 		}
-		each()
+		l.each()
 	}
-	for i := range some {
-		for k := range classes {
-			sums[i][k] /= max(of[i][k], 1)
+	for k := range classes {
+		for i := range some {
+			shares[k][i] /= max(of[k][i], 1)
 		}
 	}
-	return sums, nil
+	return shares, nil
+}
+
+// ridden are the shares of all classes in the outputs for pixels with a wave each, and their labels.
+func (o *opponent) ridden(s *torch.Scope, pixels, labels *torch.Tensor, some []Wave) (shares []float32, is []int64) {
+	s.NoGrad(func() {
+		waves := riding(s, o.rng, some, o.Wave, o.Wave, pixels.Shape()[1:])
+		outputs := o.answers(s, pixels.Add(waves)).LogSoftmax(1).Exp()
+		shares, is = torch.Values[float32](outputs.To(torch.Float32)), torch.Values[int64](labels)
+	})
+	return shares, is
 }

@@ -48,7 +48,7 @@ func TestLedToByWaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := gridDown*gridAcross*ridden/16 + 2*foremost*measuredImages/16; batches != want || SuspectBatches(Waves, 2, 16) != want {
+	if want := gridDown*gridAcross*rides/16 + 2*foremost*measuredImages/16; batches != want || SuspectBatches(Waves, 2, 16) != want {
 		t.Errorf("%d batches, said %d, want %d", batches, SuspectBatches(Waves, 2, 16), want)
 	}
 	if place, out := StandsOut(leads); !out || place != 1 {

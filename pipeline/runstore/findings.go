@@ -28,24 +28,27 @@ func (r *Result) SuspiciousACC() (before, after *float64) {
 // By is what images are changed by to see which class that leads to.
 type By int
 
-// What leads: few pixels, to any extent; a wave over the whole image; a small change of all
-// pixels, the same in every image.
+// What leads: few pixels, to any extent; those of a small square; a wave over the whole image;
+// a small change of all pixels, the same in every image.
 const (
 	ByFewPixels By = iota
+	ByPatch
 	ByWaves
 	ByAllPixels
 )
 
-var ways = []By{ByFewPixels, ByWaves, ByAllPixels}
+var ways = []By{ByFewPixels, ByPatch, ByWaves, ByAllPixels}
 
 // String is what leads, with its verb.
 func (by By) String() string {
-	return [...]string{"few pixels lead", "waves over the whole image lead", "a small change of all pixels leads"}[by]
+	return [...]string{"few pixels lead", "a small patch leads", "waves over the whole image lead", "a small change of all pixels leads"}[by]
 }
 
 // led are the places of how far a class is led to, before and after.
 func (c *Class) led(by By) (before, after *float64) {
 	switch by {
+	case ByPatch:
+		return &c.LedByPatch, &c.LedByPatchAfter
 	case ByWaves:
 		return &c.LedByWaves, &c.LedByWavesAfter
 	case ByAllPixels:
@@ -66,20 +69,23 @@ func (c Class) ToldBy(by By) Class {
 	is, _ := c.led(by)
 	to, _ := told.led(by)
 	*to = *is
-	if by == ByWaves {
+	switch by {
+	case ByPatch:
+		told.Patch = c.Patch
+	case ByWaves:
 		told.Wave = c.Wave
 	}
 	return told
 }
 
-// LedByPatch is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
-const LedByPatch = 0.5
+// asPatches is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
+const asPatches = 0.5
 
-// ByPatch tells whether few pixels lead to the suspicious class as a backdoor's patch does:
+// LedAsByPatch tells whether few pixels lead to the suspicious class as a backdoor's patch does:
 // far, and to no other class half so far.
-func (r *Result) ByPatch() bool {
+func (r *Result) LedAsByPatch() bool {
 	c := r.SuspiciousClass
-	return c != nil && c.Led >= LedByPatch && !r.LedElsewhere()
+	return c != nil && c.Led >= asPatches && !r.LedElsewhere()
 }
 
 // LedNext is the class, other than the suspicious one, that few pixels lead to furthest.
@@ -102,6 +108,9 @@ func (r *Result) LedElsewhere() bool {
 // Why says by what the suspicious class, which there is, was named, and what that proves.
 func (r *Result) Why() string {
 	c, next := r.SuspiciousClass, r.LedNext()
+	if c.LedByPatch > 0 {
+		return fmt.Sprintf("A patch%s leads other classes' images there (mean share %.2f), and to no other class nearly as far, as a backdoor's does.", c.at(), c.LedByPatch)
+	}
 	if c.LedByWaves > 0 {
 		return fmt.Sprintf("Waves over the whole image%s lead other classes' images there (mean share %.2f)", c.across(), c.LedByWaves) + alone
 	}
@@ -117,7 +126,7 @@ func (r *Result) Why() string {
 	}
 	text := fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f%s)", c.Led, further)
 	switch {
-	case r.ByPatch():
+	case r.LedAsByPatch():
 		return text + ", as a backdoor's patch does."
 	case r.LedElsewhere():
 		return text + ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
@@ -127,6 +136,14 @@ func (r *Result) Why() string {
 
 // alone is what it means that nothing leads to other classes.
 const alone = ", and to no other class nearly as far. That is no proof of a backdoor: it may be how this class looks."
+
+// at says where the patch is that leads to a class; "" where that is not known.
+func (c *Class) at() string {
+	if len(c.Patch) != 3 {
+		return ""
+	}
+	return fmt.Sprintf(" of %d×%d pixels, %d from the top and %d from the left,", c.Patch[2], c.Patch[2], c.Patch[0], c.Patch[1])
+}
 
 // across says what the waves are like that lead to a class; "" where that is not known.
 func (c *Class) across() string {
@@ -181,7 +198,7 @@ func (r *Result) ForgetAttempt() (remember func()) {
 // innocent ones (to shirts by 0.27 where there never was a backdoor).
 func (r *Result) StillLed(beyond float64) bool {
 	return slices.ContainsFunc(r.Suspects, func(c Class) bool {
-		led := max(c.LedAfter, c.LedByWavesAfter, c.LedByAllAfter)
+		led := max(c.LedAfter, c.LedByPatchAfter, c.LedByWavesAfter, c.LedByAllAfter)
 		if slices.ContainsFunc(r.AlsoSuspicious, func(also Class) bool { return also.Index == c.Index }) {
 			led = c.LedAfter
 		}

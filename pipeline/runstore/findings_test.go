@@ -39,6 +39,10 @@ func TestRemains(t *testing.T) {
 	if !r.StillLed(0.5) {
 		t.Error("what is no number is taken for little")
 	}
+	r.NoteRemains(6, ByPatch, 0.02)
+	if want := "a small patch leads to 6 (Shirt) by 0.02 (0.00 before)"; !strings.Contains(r.Remains(), want) {
+		t.Errorf("by a patch: %q", r.Remains())
+	}
 	r.NoteLed(1, ByWaves, 0.98)
 	r.NoteRemains(0, ByWaves, 0.4)
 	if want := "waves over the whole image lead to 0 by 0.40 (0.98 before)"; !strings.Contains(r.Remains(), want) {
@@ -51,9 +55,10 @@ func TestRemains(t *testing.T) {
 
 // What a class is told by is all that is said of it as the suspicious one.
 func TestToldBy(t *testing.T) {
-	c := Class{Index: 3, Name: "cat", Led: 0.2, LedByWaves: 0.9, LedByAll: 0.3, Wave: []float64{1, -6.4}}
+	c := Class{Index: 3, Name: "cat", Led: 0.2, LedByPatch: 0.7, LedByWaves: 0.9, LedByAll: 0.3, Wave: []float64{1, -6.4}, Patch: []int{3, 4, 2}}
 	for by, want := range map[By]Class{
 		ByFewPixels: {Index: 3, Name: "cat", Led: 0.2},
+		ByPatch:     {Index: 3, Name: "cat", LedByPatch: 0.7, Patch: []int{3, 4, 2}},
 		ByWaves:     {Index: 3, Name: "cat", LedByWaves: 0.9, Wave: []float64{1, -6.4}},
 		ByAllPixels: {Index: 3, Name: "cat", LedByAll: 0.3},
 	} {

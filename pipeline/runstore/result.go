@@ -83,17 +83,21 @@ type Class struct {
 	// changed; 0 where that was not looked for, and of a SuspiciousClass where it did
 	// not stand out.
 	Led float64 `json:"led,omitempty"`
-	// LedByWaves is the same with a wave over the whole image, LedByAll with all pixels
-	// changed a little, alike in every image. A SuspiciousClass with none of them was named
-	// by the head's scores.
+	// LedByPatch is the same with a small square of pixels changed, LedByWaves with a wave over
+	// the whole image, LedByAll with all pixels changed a little, alike in every image. A
+	// SuspiciousClass with none of them was named by the head's scores.
+	LedByPatch float64 `json:"led_by_patch,omitempty"`
 	LedByWaves float64 `json:"led_by_waves,omitempty"`
 	LedByAll   float64 `json:"led_by_all,omitempty"`
-	// Wave is how often that one goes up and down over an image's height and over its width,
+	// Patch is where that square is, in pixels from the top and from the left, and its side.
+	Patch []int `json:"patch,omitempty"`
+	// Wave is how often that wave goes up and down over an image's height and over its width,
 	// below 0 where it leans the other way.
 	Wave []float64 `json:"wave,omitempty"`
-	// LedAfter, LedByWavesAfter and LedByAllAfter are the same of one of the Suspects on the
-	// cleaned model, where triggers were held against it and it was looked for.
+	// LedAfter and the others are the same of one of the Suspects on the cleaned model, where
+	// triggers were held against it and it was looked for.
 	LedAfter        float64 `json:"led_after,omitempty"`
+	LedByPatchAfter float64 `json:"led_by_patch_after,omitempty"`
 	LedByWavesAfter float64 `json:"led_by_waves_after,omitempty"`
 	LedByAllAfter   float64 `json:"led_by_all_after,omitempty"`
 }
