@@ -155,8 +155,8 @@ func (r *run) attempt(ctx context.Context, remedy defense.Remedy, epochs int) (s
 	return smooth, err
 }
 
-// again looks anew for what leads to the classes that triggers are held against, by the ways
-// in which it was looked for before, and tells whether to relearn again.
+// again looks anew for what leads to the classes that triggers are held against, by r.ways,
+// and tells whether to relearn again.
 func (r *run) again(ctx context.Context, c *defense.Counter) (bool, error) {
 	if len(r.ways) == 0 {
 		return false, nil

@@ -76,7 +76,7 @@ type run struct {
 	layers   []model.Layer
 	head     *model.Layer // with relearn.counter, if the model has one
 	gauge    *gauge
-	ways     []defense.Way // by which what leads to the classes was looked for
+	ways     []defense.Way // by which what leads to the classes is looked for anew in the end
 }
 
 // steps are the run in its order.

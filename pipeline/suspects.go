@@ -40,7 +40,8 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 	return counter, nil
 }
 
-// hold has the counter hold triggers against a class too, and what led to it, where that told.
+// hold has the counter hold triggers against a class too, and the trigger that led to it, where
+// there is one to hold.
 func (r *run) hold(c *defense.Counter, class runstore.Class, lead defense.Lead) {
 	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Led: lead})
 	if r.result.SuspiciousClass == nil {
@@ -78,7 +79,7 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 			r.result.NoteLed(i, by(way), lead.Share)
 			switch way {
 			case defense.Patch:
-				suspects[i].Patch = []int{lead.Spot.Top, lead.Spot.Left, lead.Spot.Side}
+				suspects[i].Patch = []int{lead.Spot.Top, lead.Spot.Left, lead.Spot.Height, lead.Spot.Width}
 			case defense.Waves:
 				suspects[i].Wave = []float64{lead.Wave.Down, lead.Wave.Across}
 			}

@@ -21,10 +21,10 @@ type Counter struct {
 // Suspect is a class that triggers are held against.
 type Suspect struct {
 	Class int
-	Led   Lead // what LedTo found for it by a way in which that told of the class; nothing: none did
+	Led   Lead // what LedTo found for it and is held as it is: of few pixels, a patch or waves; else nothing is
 }
 
-// few is what the sparse trigger begins with, C×H×W; nil: nothing.
+// few is what the sparse trigger begins with, few pixels or a patch, C×H×W; nil: nothing.
 func (s Suspect) few() []float32 {
 	if s.Led.Way == FewPixels || s.Led.Way == Patch {
 		return s.Led.Trigger

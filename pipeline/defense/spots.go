@@ -8,16 +8,17 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// Spot is a square of an image, in pixels.
-type Spot struct{ Top, Left, Side int }
+// Spot is a rectangle of an image, in pixels.
+type Spot struct{ Top, Left, Height, Width int }
 
 const (
-	// spotSide is the side of the patches that are looked for, as a share of the image's
-	// shorter one; they are tried at spotPlaces places down the image and as many across it,
-	// which leaves hardly any pixel out.
+	// spotSide are the sides of the patches that are looked for, as a share of the image's; they
+	// are tried at spotPlaces places down the image and as many across it, which leaves hardly
+	// any pixel out.
 	spotSide, spotPlaces = 0.1, 11
-	// At each place a patch is fitted to one image, by a first step and so many more.
-	spotFirst, spotNext, spotSteps = 1, 0.45, 3
+	// At each place a patch is fitted to one image, by so many steps, the first of them longer.
+	// Sums of these lengths and of spotMove are never 0 again: 0 is what a patch leaves alone.
+	spotSteps, spotFirst, spotNext = 3, 1, 0.45
 	// spotsTried are how many of each class, those that do most for their image, are then tried
 	// on about spotImages others each.
 	spotsTried, spotImages = 8, 12
@@ -25,19 +26,19 @@ const (
 	spotMove = 0.31
 )
 
-// spot changes the pixels of a square to any extent, the same in all images: those that are
+// spot changes the pixels of a rectangle to any extent, the same in all images: those that are
 // not 0 in what it begins with.
 type spot struct {
 	common
 	Spot
-	found []float32 // c×side×side
+	found []float32 // c×height×width
 }
 
 func (p spot) begins(s *torch.Scope, _ *rand.Rand, _ int, image []int) *torch.Tensor {
 	c, h, w := image[0], image[1], image[2]
 	out := make([]float32, c*h*w)
 	for i, v := range p.found {
-		ch, y, x := i/(p.Side*p.Side), i/p.Side%p.Side, i%p.Side
+		ch, y, x := i/(p.Height*p.Width), i/p.Width%p.Height, i%p.Width
 		out[(ch*h+p.Top+y)*w+p.Left+x] = v
 	}
 	return torch.From(s, out, image...)
@@ -51,28 +52,46 @@ func (spot) moved(delta, slope *torch.Tensor) *torch.Tensor {
 // spotBatches is how many batches of so many images looking for patches takes: to try all
 // places for so many classes, and to choose of those that did most there.
 func spotBatches(classes, batch int) (try, choose int) {
-	of := func(images int) int { return (images + batch - 1) / batch }
-	return of(spotPlaces * spotPlaces * classes), of(spotsTried * spotImages * classes)
+	try = (spotPlaces*spotPlaces*classes + batch - 1) / batch
+	for _, together := range spotRounds(spotsTried*classes, batch) {
+		choose += together.batches
+	}
+	return try, choose
 }
 
-// patches are the triggers of the best patch for each class.
-func (l look) patches(ctx context.Context, classes []int) ([]trigger, error) {
-	try, choose := spotBatches(len(classes), l.batch)
+// spotRound are candidates that are tried together, on so many batches.
+type spotRound struct{ candidates, batches int }
+
+// spotRounds are those of so many candidates: of each batch each of them has some four images.
+func spotRounds(candidates, batch int) []spotRound {
+	var out []spotRound
+	for most := max(1, batch/4); candidates > 0; candidates -= most {
+		together := min(most, candidates)
+		out = append(out, spotRound{together, (spotImages*together + batch - 1) / batch})
+	}
+	return out
+}
+
+// bestSpots are the triggers of the best patch for each class.
+func (l look) bestSpots(ctx context.Context, classes []int) ([]trigger, error) {
+	try, _ := spotBatches(len(classes), l.batch)
 	candidates, err := l.spots(ctx, classes, try)
 	if err != nil {
 		return nil, err
 	}
-	leads, err := l.ledToEach(ctx, candidates, 0, choose)
-	if err != nil {
-		return nil, err
+	var shares []float64
+	for _, together := range spotRounds(len(candidates), l.batch) {
+		leads, err := l.ledToEach(ctx, candidates[len(shares):len(shares)+together.candidates], 0, together.batches)
+		if err != nil {
+			return nil, err
+		}
+		for _, lead := range leads {
+			shares = append(shares, lead.Share)
+		}
 	}
 	best := make([]trigger, len(classes))
 	for i := range classes {
-		shares := make([]float64, spotsTried)
-		for k := range shares {
-			shares[k] = leads[i*spotsTried+k].Share
-		}
-		best[i] = candidates[i*spotsTried+highestOf(shares, 1)[0]]
+		best[i] = candidates[i*spotsTried+highestOf(shares[i*spotsTried:(i+1)*spotsTried], 1)[0]]
 	}
 	return best, nil
 }
@@ -92,6 +111,9 @@ func (l look) spots(ctx context.Context, classes []int, batches int) ([]trigger,
 	for b := range batches {
 		err := l.dev.Do(ctx, func(s *torch.Scope) error {
 			images, labels := l.src.Batch(s, b/l.src.Batches(), b%l.src.Batches())
+			if err := s.Err(); err != nil {
+				return err
+			}
 			from, count := slice(b, batches, spotPlaces*spotPlaces*len(classes))
 			try := tried(torch.Values[int64](labels), images.Shape(), from, count, classes)
 			return o.asItAnswers(s, func() {
@@ -133,8 +155,8 @@ type tries struct {
 // number, the last twice where count is odd (see triggered).
 func tried(labels []int64, batch []int, from, count int, classes []int) tries {
 	h, w := batch[2], batch[3]
-	side := max(2, int(math.Round(spotSide*float64(min(h, w)))))
-	at := func(i, extent int) int { return i * (extent - side) / (spotPlaces - 1) }
+	side := func(extent int) int { return min(extent, max(2, int(math.Round(spotSide*float64(extent))))) }
+	at := func(i, extent int) int { return i * (extent - side(extent)) / (spotPlaces - 1) }
 	t := tries{shape: []int{count + count%2, 1, h, w}}
 	t.mask = make([]float32, t.shape[0]*h*w)
 	for i := range t.shape[0] {
@@ -146,10 +168,10 @@ func tried(labels []int64, batch []int, from, count int, classes []int) tries {
 			}
 			image = (image + 1) % len(labels)
 		}
-		sp := Spot{at(place/spotPlaces, h), at(place%spotPlaces, w), side}
+		sp := Spot{at(place/spotPlaces, h), at(place%spotPlaces, w), side(h), side(w)}
 		t.images, t.spots, t.wanted = append(t.images, image), append(t.spots, sp), append(t.wanted, int64(class))
-		for y := range side {
-			for x := range side {
+		for y := range sp.Height {
+			for x := range sp.Width {
 				t.mask[(i*h+sp.Top+y)*w+sp.Left+x] = 1
 			}
 		}
@@ -157,14 +179,14 @@ func tried(labels []int64, batch []int, from, count int, classes []int) tries {
 	return t
 }
 
-// cut is the i-th patch, c×side×side, of those of all images, N×c×H×W.
+// cut is the i-th patch, c×height×width, of those of all images, N×c×H×W.
 func (t tries) cut(deltas []float32, i int) []float32 {
 	n, h, w, sp := t.shape[0], t.shape[2], t.shape[3], t.spots[i]
 	c := len(deltas) / (n * h * w)
 	var out []float32
 	for ch := range c {
-		for y := range sp.Side {
-			out = append(out, deltas[((i*c+ch)*h+sp.Top+y)*w+sp.Left:][:sp.Side]...)
+		for y := range sp.Height {
+			out = append(out, deltas[((i*c+ch)*h+sp.Top+y)*w+sp.Left:][:sp.Width]...)
 		}
 	}
 	return out

@@ -40,7 +40,7 @@ func TestLedToByPatch(t *testing.T) {
 			t.Fatalf("of %v: %v stand out", classes, leads)
 		}
 		led := leads[slices.Index(classes, 1)]
-		if led.Way != Patch || led.Spot.Side != 3 || math.Abs(float64(led.Spot.Top-20)) > 2 || math.Abs(float64(led.Spot.Left-17)) > 2 {
+		if led.Way != Patch || led.Spot.Height != 3 || led.Spot.Width != 3 || math.Abs(float64(led.Spot.Top-20)) > 2 || math.Abs(float64(led.Spot.Left-17)) > 2 {
 			t.Errorf("class 1 is led to at %v", led.Spot)
 		}
 		changed := 0
@@ -96,7 +96,7 @@ func TestTried(t *testing.T) {
 			for _, v := range try.mask[i*20*41:][:20*41] {
 				sum += v
 			}
-			if last := try.mask[(i*20+sp.Top+1)*41+sp.Left+1]; sp.Side != 2 || sum != 4 || last != 1 {
+			if last := try.mask[(i*20+sp.Top+1)*41+sp.Left+3]; sp.Height != 2 || sp.Width != 4 || sum != 8 || last != 1 {
 				t.Errorf("the mask of %v has %v pixels", sp, sum)
 			}
 		}
@@ -105,8 +105,17 @@ func TestTried(t *testing.T) {
 		if len(places[class]) != spotPlaces*spotPlaces {
 			t.Errorf("%d places for class %d", len(places[class]), class)
 		}
-		if places[class][Spot{0, 0, 2}] != 1 || places[class][Spot{18, 39, 2}] != 1 {
+		if places[class][Spot{0, 0, 2, 4}] != 1 || places[class][Spot{18, 37, 2, 4}] != 1 {
 			t.Errorf("class %d: the corners: %v", class, places[class])
+		}
+	}
+	// Images smaller than a patch are one.
+	for _, sides := range [][]int{{1, 1}, {1, 30}, {2, 3}} {
+		try := tried(labels, []int{4, 1, sides[0], sides[1]}, 0, 2*spotPlaces*spotPlaces, []int{0, 1})
+		for _, sp := range try.spots {
+			if sp.Height != min(2, sides[0]) || sp.Top < 0 || sp.Left < 0 || sp.Top+sp.Height > sides[0] || sp.Left+sp.Width > sides[1] {
+				t.Fatalf("of %v: %v", sides, sp)
+			}
 		}
 	}
 	// Nothing but images of the class: there is no other to take.
@@ -119,7 +128,7 @@ func TestTried(t *testing.T) {
 func TestSpot(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	testenv.Do(t, dev, func(s *torch.Scope) error {
-		p := spot{common{}, Spot{1, 2, 2}, []float32{1, -0.5, 0, 0.25, 1, 1, 1, 1}}
+		p := spot{common{}, Spot{1, 2, 2, 2}, []float32{1, -0.5, 0, 0.25, 1, 1, 1, 1}}
 		delta := p.begins(s, nil, 1, []int{2, 3, 4})
 		if got, want := torch.Values[float32](delta), []float32{0, 0, 0, 0, 0, 0, 1, -0.5, 0, 0, 0, 0.25, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1}; !slices.Equal(got, want) {
 			t.Errorf("begins %v", got)
@@ -136,4 +145,19 @@ func TestSpot(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Each of more candidates than a batch has images is tried on some.
+func TestSpotRounds(t *testing.T) {
+	for _, c := range []struct{ candidates, batch int }{{80, 128}, {80, 64}, {80, 9}, {8, 2}, {8, 128}} {
+		all := 0
+		for _, together := range spotRounds(c.candidates, c.batch) {
+			if all += together.candidates; 2*together.candidates > c.batch || together.candidates*spotImages > together.batches*c.batch {
+				t.Errorf("%+v: %+v", c, together)
+			}
+		}
+		if all != c.candidates {
+			t.Errorf("%+v: %d in all", c, all)
+		}
+	}
 }

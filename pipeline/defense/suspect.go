@@ -84,7 +84,7 @@ func rounds(triggers, batch int) []int {
 type Way int
 
 // The ways: FewPixels changes as many as Counter.Pixels says, to any extent, Patch those of a
-// small square, Waves all of them by a wave of the height Counter.Wave, AllPixels each by
+// small rectangle, Waves all of them by a wave of the height Counter.Wave, AllPixels each by
 // Counter.Radius at most.
 const (
 	FewPixels Way = iota
@@ -147,7 +147,7 @@ func (l look) byFitting(ctx context.Context, classes []int) (leads []Lead, err e
 	var triggers []trigger
 	switch c := (common{l.c.Counter}); l.way {
 	case Patch:
-		if triggers, err = l.patches(ctx, classes); err != nil {
+		if triggers, err = l.bestSpots(ctx, classes); err != nil {
 			return nil, err
 		}
 	case AllPixels:

@@ -14,10 +14,10 @@ type Wave struct{ Down, Across float64 }
 
 const (
 	// gridDown and gridAcross are how many waves are tried: one of each cell of a grid up to
-	// mostCycles down the image and as many across it, to either side. Networks are led by
-	// waves about one cycle apart alike.
+	// mostCycles down the image and as many across it, to either side, or half as many as it has
+	// pixels there. Networks are led by waves about one cycle apart alike.
 	gridDown, gridAcross, mostCycles = 16, 32, 16
-	// rides is on about how many images each of them is tried.
+	// rides is on how many images each of them is tried, of full batches.
 	rides = 6
 	// foremost is how many of them are then measured for each class.
 	foremost = 2
@@ -86,7 +86,16 @@ func (l look) byWaves(ctx context.Context, classes []int) ([]Lead, error) {
 		return nil, err
 	}
 	try, measure := waveBatches(len(classes), l.batch)
-	all := o.grid()
+	var all []Wave
+	err = l.dev.Do(ctx, func(s *torch.Scope) error {
+		if images, _ := l.src.Batch(s, 0, 0); s.Err() == nil {
+			all = o.grid(images.Shape()[2:])
+		}
+		return s.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
 	shares, err := l.ride(ctx, o, 0, try, all, classes)
 	if err != nil {
 		return nil, err
@@ -109,14 +118,15 @@ func (l look) byWaves(ctx context.Context, classes []int) ([]Lead, error) {
 	return leads, nil
 }
 
-// grid is a wave of each of its cells.
-func (o *opponent) grid() []Wave {
+// grid is a wave of each of its cells, for images of these sides.
+func (o *opponent) grid(sides []int) []Wave {
+	most := func(side int) float64 { return min(mostCycles, float64(side)/2) }
 	var all []Wave
 	for i := range gridDown {
 		for j := range gridAcross {
 			all = append(all, Wave{
-				Down:   (float64(i) + o.rng.Float64()) * mostCycles / gridDown,
-				Across: (2*(float64(j)+o.rng.Float64())/gridAcross - 1) * mostCycles,
+				Down:   (float64(i) + o.rng.Float64()) / gridDown * most(sides[0]),
+				Across: (2*(float64(j)+o.rng.Float64())/gridAcross - 1) * most(sides[1]),
 			})
 		}
 	}
@@ -130,15 +140,20 @@ func (l look) ride(ctx context.Context, o *opponent, from, batches int, some []W
 	for k := range classes {
 		shares[k], of[k] = make([]float64, len(some)), make([]float64, len(some))
 	}
+	ridden := 0
 	for b := range batches {
 		err := l.dev.Do(ctx, func(s *torch.Scope) error {
 			images, labels := l.src.Batch(s, (from+b)/l.src.Batches(), (from+b)%l.src.Batches())
+			if err := s.Err(); err != nil {
+				return err
+			}
 			n := labels.Len()
 			which, theirs := make([]int, n), make([]Wave, n)
 			for i := range which {
-				which[i] = (b*n + i) * len(some) / (batches * n)
+				which[i] = (ridden + i) % len(some) // in turn, for batches may be small
 				theirs[i] = some[which[i]]
 			}
+			ridden += n
 			return o.asItAnswers(s, func() {
 				outputs, is := o.ridden(s, o.pixels(s, images), labels, theirs)
 				for i, wave := range which {

@@ -108,3 +108,82 @@ func TestOpponentHoldsWaves(t *testing.T) {
 		t.Errorf("a change of all pixels is no beginning for few: %#v", kinds)
 	}
 }
+
+// nearly is two batches, the second of two images.
+type nearly struct{ grey }
+
+func (nearly) Batch(s *torch.Scope, _, i int) (images, labels *torch.Tensor) {
+	n := []int{16, 2}[i]
+	return s.Full(0.5, torch.Float32, n, 1, 8, 12), s.Full(0, torch.Int64, n)
+}
+
+// A small batch takes no wave's images away, and waves are none that pixels cannot show.
+func TestEveryWaveIsTried(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var m *torch.Module
+	testenv.Do(t, dev, func(*torch.Scope) (err error) {
+		// All images are of class 1, by a share of a half.
+		m, err = computing(keep, "\n    return torch.zeros_like(x[:, 0, 0, :2]) * self.w\n")
+		return err
+	})
+	batches := 0
+	l := look{dev: dev, m: m, c: Counter{Counter: config.Counter{Wave: 0.1}, Mean: []float64{0}, Std: []float64{1}}, src: nearly{}, batch: 16, each: func() { batches++ }}
+	o, err := newOpponent(l.c, m, keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	some := o.grid([]int{8, 12})
+	for _, w := range some {
+		if w.Down < 0 || w.Down > 4 || math.Abs(w.Across) > 6 {
+			t.Errorf("of 8×12 pixels: %v", w)
+		}
+	}
+	shares, err := l.ride(t.Context(), o, 0, 40, some[:100], []int{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, share := range shares[0] {
+		if math.Abs(share-0.5) > 1e-6 {
+			t.Errorf("wave %d: %v", i, share)
+		}
+	}
+	if batches != 40 {
+		t.Errorf("%d batches", batches)
+	}
+}
+
+// What is said of how long looking takes is so, for batches of any size.
+func TestSuspectBatchesOfAnySize(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	keep := dev.NewScope()
+	defer keep.Close()
+	var m *torch.Module
+	testenv.Do(t, dev, func(*torch.Scope) (err error) {
+		m, err = computing(keep, "\n    return torch.zeros_like(x[:, 0, 0, :6]) * self.w\n")
+		return err
+	})
+	counter := Counter{Counter: config.Counter{Radius: 0.1, Wave: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0}, Std: []float64{1}}
+	for _, way := range []Way{FewPixels, Patch, Waves, AllPixels} {
+		for _, batch := range []int{2, 8, 33, 128} {
+			batches := 0
+			src := alike(batch)
+			if _, err := LedTo(t.Context(), dev, m, counter, way, []int{4, 1, 0}, src, batch, func() { batches++ }); err != nil {
+				t.Fatal(err)
+			}
+			if said := SuspectBatches(way, 3, batch); said != batches {
+				t.Errorf("way %d, %d images: %d batches, said %d", way, batch, batches, said)
+			}
+		}
+	}
+}
+
+// alike is one batch of so many images.
+type alike int
+
+func (alike) Batches() int { return 1 }
+
+func (n alike) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
+	return s.Full(0, torch.Float32, int(n), 1, 6, 6), s.Full(0, torch.Int64, int(n))
+}

@@ -91,7 +91,7 @@ func judgeScores(r *runstore.Result) Verdict {
 // ledBy says what led to the suspicious class, where that stands out; "" otherwise.
 func ledBy(r *runstore.Result) string {
 	switch c := r.SuspiciousClass; {
-	case r.LedAsByPatch():
+	case r.FewLeadFar():
 		return fmt.Sprintf("a few pixels led to class %s", c)
 	case c != nil && c.LedByPatch > 0:
 		return fmt.Sprintf("a small patch led to class %s", c)

@@ -28,7 +28,7 @@ func (r *Result) SuspiciousACC() (before, after *float64) {
 // By is what images are changed by to see which class that leads to.
 type By int
 
-// What leads: few pixels, to any extent; those of a small square; a wave over the whole image;
+// What leads: few pixels, to any extent; those of a small rectangle; a wave over the whole image;
 // a small change of all pixels, the same in every image.
 const (
 	ByFewPixels By = iota
@@ -78,14 +78,14 @@ func (c Class) ToldBy(by By) Class {
 	return told
 }
 
-// asPatches is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
-const asPatches = 0.5
+// fewLeadFar is how far few pixels lead to a backdoor's class at least: 0.55 was seen.
+const fewLeadFar = 0.5
 
-// LedAsByPatch tells whether few pixels lead to the suspicious class as a backdoor's patch does:
+// FewLeadFar tells whether few pixels lead to the suspicious class as a backdoor's patch does:
 // far, and to no other class half so far.
-func (r *Result) LedAsByPatch() bool {
+func (r *Result) FewLeadFar() bool {
 	c := r.SuspiciousClass
-	return c != nil && c.Led >= asPatches && !r.LedElsewhere()
+	return c != nil && c.Led >= fewLeadFar && !r.LedElsewhere()
 }
 
 // LedNext is the class, other than the suspicious one, that few pixels lead to furthest.
@@ -126,7 +126,7 @@ func (r *Result) Why() string {
 	}
 	text := fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f%s)", c.Led, further)
 	switch {
-	case r.LedAsByPatch():
+	case r.FewLeadFar():
 		return text + ", as a backdoor's patch does."
 	case r.LedElsewhere():
 		return text + ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
@@ -139,10 +139,10 @@ const alone = ", and to no other class nearly as far. That is no proof of a back
 
 // at says where the patch is that leads to a class; "" where that is not known.
 func (c *Class) at() string {
-	if len(c.Patch) != 3 {
+	if len(c.Patch) != 4 {
 		return ""
 	}
-	return fmt.Sprintf(" of %d×%d pixels, %d from the top and %d from the left,", c.Patch[2], c.Patch[2], c.Patch[0], c.Patch[1])
+	return fmt.Sprintf(" of %d×%d pixels, %d from the top and %d from the left,", c.Patch[2], c.Patch[3], c.Patch[0], c.Patch[1])
 }
 
 // across says what the waves are like that lead to a class; "" where that is not known.

@@ -55,10 +55,10 @@ func TestRemains(t *testing.T) {
 
 // What a class is told by is all that is said of it as the suspicious one.
 func TestToldBy(t *testing.T) {
-	c := Class{Index: 3, Name: "cat", Led: 0.2, LedByPatch: 0.7, LedByWaves: 0.9, LedByAll: 0.3, Wave: []float64{1, -6.4}, Patch: []int{3, 4, 2}}
+	c := Class{Index: 3, Name: "cat", Led: 0.2, LedByPatch: 0.7, LedByWaves: 0.9, LedByAll: 0.3, Wave: []float64{1, -6.4}, Patch: []int{3, 4, 2, 2}}
 	for by, want := range map[By]Class{
 		ByFewPixels: {Index: 3, Name: "cat", Led: 0.2},
-		ByPatch:     {Index: 3, Name: "cat", LedByPatch: 0.7, Patch: []int{3, 4, 2}},
+		ByPatch:     {Index: 3, Name: "cat", LedByPatch: 0.7, Patch: []int{3, 4, 2, 2}},
 		ByWaves:     {Index: 3, Name: "cat", LedByWaves: 0.9, Wave: []float64{1, -6.4}},
 		ByAllPixels: {Index: 3, Name: "cat", LedByAll: 0.3},
 	} {

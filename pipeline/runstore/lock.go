@@ -15,7 +15,7 @@ import (
 	"ulrl/pipeline/fault"
 )
 
-// owner is who holds a run directory: the content of run.lock. A name that is
+// owner is who holds a folder: the content of run.lock. A name that is
 // given to one file alone is the one lock that NFS, Lustre and local disks share.
 type owner struct {
 	Host string `json:"host"`
@@ -173,7 +173,7 @@ func takeOver(path string, me owner) error {
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return fault.Misuse("run directory %s is being taken over by another process; try again, or delete %s if no run is under way",
+		return fault.Misuse("folder %s is being taken over by another process; try again, or delete %s if no run is under way",
 			filepath.Dir(path), guard)
 	}
 	if err != nil {
@@ -198,7 +198,7 @@ func takeOver(path string, me owner) error {
 		if holder, readErr := readLock(path); readErr == nil {
 			return inUse(path, holder)
 		}
-		return fault.Misuse("run directory %s has just been taken by another process; choose another directory", filepath.Dir(path))
+		return fault.Misuse("folder %s has just been taken by another process; choose another", filepath.Dir(path))
 	}
 	return err
 }
@@ -229,12 +229,12 @@ func discard(path string, holder owner) error {
 
 // unnamed is a lock that cannot be judged.
 func unnamed(path string) error {
-	return fault.Misuse("run directory %s is locked by %s, which does not say by whom; delete it if no run is under way",
+	return fault.Misuse("folder %s is locked by %s, which does not say by whom; delete it if no run is under way",
 		filepath.Dir(path), path)
 }
 
 func inUse(path string, holder owner) error {
-	return fault.Misuse("run directory %s is in use by process %d on host %q since %s; wait for it or choose another directory (if that process is gone, delete %s)",
+	return fault.Misuse("folder %s is in use by process %d on host %q since %s; wait for it or choose another (if that process is gone, delete %s)",
 		filepath.Dir(path), holder.PID, holder.Host, holder.Since, path)
 }
 

@@ -34,8 +34,8 @@ type Result struct {
 	// Suspicious are the neurons that were re-initialised, if not Kept; NoNeurons says
 	// what it means that there are none.
 	Suspicious []Neuron `json:"suspicious"`
-	// SuspiciousClass is the one that the backdoor leads to, as the head's scores
-	// or a few pixels have it; nil where it was not looked for.
+	// SuspiciousClass is the one that the backdoor leads to, as a trigger that was looked for
+	// or the head's scores have it; nil where it was not looked for.
 	SuspiciousClass *Class `json:"suspicious_class,omitempty"`
 	// AlsoSuspicious are classes against which triggers were held as well, for it was not
 	// certain which is the one.
@@ -83,13 +83,13 @@ type Class struct {
 	// changed; 0 where that was not looked for, and of a SuspiciousClass where it did
 	// not stand out.
 	Led float64 `json:"led,omitempty"`
-	// LedByPatch is the same with a small square of pixels changed, LedByWaves with a wave over
+	// LedByPatch is the same with a small rectangle of pixels changed, LedByWaves with a wave over
 	// the whole image, LedByAll with all pixels changed a little, alike in every image. A
 	// SuspiciousClass with none of them was named by the head's scores.
 	LedByPatch float64 `json:"led_by_patch,omitempty"`
 	LedByWaves float64 `json:"led_by_waves,omitempty"`
 	LedByAll   float64 `json:"led_by_all,omitempty"`
-	// Patch is where that square is, in pixels from the top and from the left, and its side.
+	// Patch is where that is, in pixels from the top and from the left, and its height and width.
 	Patch []int `json:"patch,omitempty"`
 	// Wave is how often that wave goes up and down over an image's height and over its width,
 	// below 0 where it leans the other way.
