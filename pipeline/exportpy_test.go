@@ -129,6 +129,9 @@ torch.save({"model_name": "small", "num_classes": 3, "model": state, "img_size":
 }
 
 func TestExportRefusesWeights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks nothing of libtorch")
+	}
 	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, `
 import os, pickle, tarfile, torch
@@ -255,6 +258,9 @@ class Inner(nn.Module):
 `
 
 func TestExportNamesTheLineThatCannotBeScripted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks nothing of libtorch")
+	}
 	testenv.AnyLibtorch(t)
 	e := newExporter(t)
 	e.write("nets.py", refusedNets)
@@ -285,6 +291,9 @@ func TestExportNamesTheLineThatCannotBeScripted(t *testing.T) {
 }
 
 func TestExportTracesOnlyWhereAsked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks nothing of libtorch")
+	}
 	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, "")
 	// As a process of its own, as users have it.
@@ -302,6 +311,9 @@ func TestExportTracesOnlyWhereAsked(t *testing.T) {
 }
 
 func TestExportMisuse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks nothing of libtorch")
+	}
 	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, `
 open("broken.py", "w").write("def make():\n    raise ValueError('oh')\n")
