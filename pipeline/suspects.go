@@ -34,7 +34,7 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 			return nil, err
 		}
 	} else {
-		r.hold(counter, r.result.Suspects[0], defense.Lead{})
+		r.hold(counter, r.result.Suspects[0])
 	}
 	r.warnOfLeads()
 	return counter, nil
@@ -42,8 +42,8 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 
 // hold has the counter hold triggers against a class too, and the trigger that led to it, where
 // there is one to hold.
-func (r *run) hold(c *defense.Counter, class runstore.Class, lead defense.Lead) {
-	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Led: lead})
+func (r *run) hold(c *defense.Counter, class runstore.Class, led ...defense.Lead) {
+	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Led: led})
 	if r.result.SuspiciousClass == nil {
 		r.result.SuspiciousClass = &class
 	} else {
@@ -88,14 +88,19 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 			if way != defense.FewPixels {
 				r.ways = append(r.ways, way)
 			}
-			r.hold(c, suspects[place].ToldBy(by(way)), leads[place])
+			led := []defense.Lead{leads[place]}
+			if way == defense.Patch && few[place].Share >= defense.Half {
+				// What few pixels do beside it is held, too: the patch alone left more of one.
+				led = []defense.Lead{few[place], leads[place]}
+			}
+			r.hold(c, suspects[place].ToldBy(by(way)), led...)
 			return nil
 		}
 	}
 	r.ways = append(r.ways, defense.AllPixels)
 	for _, place := range defense.MayBe(few, leads) {
 		if place == 0 { // by the head's scores
-			r.hold(c, runstore.Class{Index: suspects[0].Index, Name: suspects[0].Name}, defense.Lead{})
+			r.hold(c, runstore.Class{Index: suspects[0].Index, Name: suspects[0].Name})
 		} else {
 			r.hold(c, suspects[place], few[place])
 		}

@@ -21,15 +21,18 @@ type Counter struct {
 // Suspect is a class that triggers are held against.
 type Suspect struct {
 	Class int
-	Led   Lead // what LedTo found for it and is held as it is: of few pixels, a patch or waves; else nothing is
+	Led   []Lead // what LedTo found for it and is held as it is: of few pixels, a patch, waves
 }
 
-// few is what the sparse trigger begins with, few pixels or a patch, C×H×W; nil: nothing.
-func (s Suspect) few() []float32 {
-	if s.Led.Way == FewPixels || s.Led.Way == Patch {
-		return s.Led.Trigger
+// few are those of few pixels and of a patch, C×H×W. The sparse trigger begins with the first.
+func (s Suspect) few() [][]float32 {
+	var few [][]float32
+	for _, lead := range s.Led {
+		if lead.Way == FewPixels || lead.Way == Patch {
+			few = append(few, lead.Trigger)
+		}
 	}
-	return nil
+	return few
 }
 
 // opponent is a Counter at work on one model.
@@ -119,12 +122,16 @@ func (o *opponent) pixels(s *torch.Scope, images *torch.Tensor) *torch.Tensor {
 
 // kinds are those of the triggers that there are to be for a class.
 func (o *opponent) kinds(of Suspect) []kind {
-	found := of.few()
 	c := common{o.Counter.Counter}
 	kinds := []kind{dense{c}}
 	if o.Pixels > 0 {
-		kinds = append(kinds, sparse{c, found})
-		if found != nil {
+		begin := sparse{common: c}
+		few := of.few()
+		if len(few) > 0 {
+			begin.found = few[0]
+		}
+		kinds = append(kinds, begin)
+		for _, found := range few {
 			kinds = append(kinds, known{c, found})
 		}
 	}
@@ -134,8 +141,10 @@ func (o *opponent) kinds(of Suspect) []kind {
 	if o.Bend > 0 {
 		kinds = append(kinds, bent{c, o.bend})
 	}
-	if of.Led.Wave != nil {
-		kinds = append(kinds, waves{c, *of.Led.Wave})
+	for _, lead := range of.Led {
+		if lead.Wave != nil {
+			kinds = append(kinds, waves{c, *lead.Wave})
+		}
 	}
 	return kinds
 }

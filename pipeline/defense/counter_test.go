@@ -294,7 +294,7 @@ func TestTriggersOfTwoClasses(t *testing.T) {
 		}
 		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.2, Patch: 0.5, Steps: 1},
-			Classes: []Suspect{{Class: 1}, {Class: 2, Led: Lead{Trigger: make([]float32, 36)}}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+			Classes: []Suspect{{Class: 1}, {Class: 2, Led: []Lead{{Trigger: make([]float32, 36)}}}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 		}, m, keep)
 		if err != nil {
 			return err
@@ -368,7 +368,7 @@ func TestSparseTriggerBeginsWithWhatWasFound(t *testing.T) {
 	testenv.Do(t, dev, func(s *torch.Scope) error {
 		found := []float32{0, 0.5, -1, 0}
 		o := opponent{keep: keep, rng: rand.New(rand.NewPCG(1, 1)), Counter: Counter{
-			Counter: config.Counter{Radius: 0.1, Pixels: 0.5, Share: 1}, Classes: []Suspect{{Led: Lead{Trigger: found}}}}}
+			Counter: config.Counter{Radius: 0.1, Pixels: 0.5, Share: 1}, Classes: []Suspect{{Led: []Lead{{Trigger: found}}}}}}
 		o.restart(s, []int{4, 1, 2, 2})
 		if got := torch.Values[float32](o.triggers[1].delta.In(s)); !reflect.DeepEqual(got, found) {
 			t.Errorf("it begins with %v", got)
@@ -397,7 +397,7 @@ func TestScanTriesWhatWasFoundAgain(t *testing.T) {
 		}
 		found := make([]float32, 36)
 		found[0], found[35] = 1, 1
-		o.Classes[0].Led.Trigger = found
+		o.Classes[0].Led = []Lead{{Trigger: found}}
 		black, labels := s.Full(0, torch.Float32, 32, 1, 6, 6), s.Full(0, torch.Int64, 32)
 		o.restart(s, black.Shape())
 		o.replace(&o.triggers[1], s.Full(0, torch.Float32, 1, 6, 6))
@@ -501,7 +501,7 @@ func TestWhatWasFoundStays(t *testing.T) {
 		found[7] = 0.5
 		o, err := newOpponent(Counter{
 			Counter: config.Counter{Weight: 1, Radius: 0.1, Pixels: 0.1, Share: 0.5, Restart: 0.5, Steps: 2},
-			Classes: []Suspect{{Class: 1, Led: Lead{Trigger: found}}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
+			Classes: []Suspect{{Class: 1, Led: []Lead{{Trigger: found}}}}, Mean: []float64{0}, Std: []float64{1}, Seed: 1,
 		}, m, keep)
 		if err != nil {
 			return err

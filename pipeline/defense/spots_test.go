@@ -161,3 +161,21 @@ func TestSpotRounds(t *testing.T) {
 		}
 	}
 }
+
+// What few pixels and a patch did is held as it is, and the sparse trigger begins with the first.
+func TestOpponentHoldsFewAndPatch(t *testing.T) {
+	few, patch := []float32{1, 0, 0, 1}, []float32{0, 1, 0, 0}
+	o := opponent{Counter: Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.2}}}
+	kinds := o.kinds(Suspect{Led: []Lead{{Way: FewPixels, Trigger: few}, {Way: Patch, Trigger: patch}}})
+	if len(kinds) != 4 {
+		t.Fatalf("%d kinds", len(kinds))
+	}
+	if begins := kinds[1].(sparse).found; !slices.Equal(begins, few) {
+		t.Errorf("the sparse trigger begins with %v", begins)
+	}
+	for i, want := range [][]float32{few, patch} {
+		if held, ok := kinds[2+i].(known); !ok || !slices.Equal(held.found, want) {
+			t.Errorf("held: %#v, want %v", kinds[2+i], want)
+		}
+	}
+}

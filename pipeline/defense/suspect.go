@@ -30,7 +30,7 @@ const (
 // or to which few pixels lead by half.
 const (
 	timesAhead = 2
-	half       = 0.5
+	Half       = 0.5
 	mostHeld   = 4
 )
 
@@ -188,7 +188,7 @@ func MayBe(few, all []Lead) []int {
 		}
 	}
 	for _, i := range furthest(few) {
-		if few[i].Share >= half {
+		if few[i].Share >= Half {
 			add(i)
 		}
 	}

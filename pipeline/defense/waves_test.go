@@ -97,14 +97,14 @@ func TestWavesAreLikeTheOneThatLed(t *testing.T) {
 func TestOpponentHoldsWaves(t *testing.T) {
 	led := Lead{Way: Waves, Wave: &Wave{Across: 4}}
 	o := opponent{Counter: Counter{Counter: config.Counter{Radius: 0.1, Wave: 0.1, Pixels: 0.2}}}
-	kinds := o.kinds(Suspect{Class: 1, Led: led})
+	kinds := o.kinds(Suspect{Class: 1, Led: []Lead{led}})
 	if len(kinds) != 3 {
 		t.Fatalf("%d kinds", len(kinds))
 	}
 	if w, ok := kinds[2].(waves); !ok || w.around != *led.Wave {
 		t.Errorf("%#v", kinds[2])
 	}
-	if kinds := o.kinds(Suspect{Led: Lead{Way: AllPixels, Trigger: make([]float32, 4)}}); len(kinds) != 2 || kinds[1].(sparse).found != nil {
+	if kinds := o.kinds(Suspect{Led: []Lead{{Way: AllPixels, Trigger: make([]float32, 4)}}}); len(kinds) != 2 || kinds[1].(sparse).found != nil {
 		t.Errorf("a change of all pixels is no beginning for few: %#v", kinds)
 	}
 }
