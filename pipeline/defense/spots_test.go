@@ -29,7 +29,7 @@ func TestLedToByPatch(t *testing.T) {
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.01, Patch: 0.2}, Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}, Seed: 2}
 	for _, classes := range [][]int{{2, 1}, {1}} { // all, and as it is looked for anew
 		batches := 0
-		leads, err := LedTo(t.Context(), dev, m, counter, Patch, classes, large{}, 48, func() { batches++ })
+		leads, err := LedTo(t.Context(), dev, m, counter, Patch, classes, flat{sizes: []int{32, 8}, image: []int{3, 32, 32}, value: 0.1, classes: 2}, 48, func() { batches++ })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,20 +57,6 @@ func TestLedToByPatch(t *testing.T) {
 			t.Errorf("%d pixels of %d are changed", changed, len(led.Trigger))
 		}
 	}
-}
-
-// large is 40 dark images of 32×32, of class 0 or 1 in turn, in two batches.
-type large struct{}
-
-func (large) Batches() int { return 2 }
-
-func (large) Batch(s *torch.Scope, _, i int) (images, labels *torch.Tensor) {
-	n := []int{32, 8}[i]
-	of := make([]int64, n)
-	for i := range of {
-		of[i] = int64(i % 2)
-	}
-	return s.Full(0.1, torch.Float32, n, 3, 32, 32), torch.From(s, of, n)
 }
 
 // Every place is tried for every class, on an image of another one; an odd one is filled up.

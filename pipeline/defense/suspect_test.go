@@ -22,18 +22,27 @@ func TestSuspects(t *testing.T) {
 	}
 }
 
-// dark is 32 black images of 6×6, of class 0 or 1 in turn.
-type dark struct{}
-
-func (dark) Batches() int { return 1 }
-
-func (dark) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
-	of := make([]int64, 32)
-	for i := range of {
-		of[i] = int64(i % 2)
-	}
-	return s.Full(0, torch.Float32, 32, 1, 6, 6), torch.From(s, of, 32)
+// flat is a source of batches of so many images of one grey value, of so many classes in turn.
+type flat struct {
+	sizes   []int
+	image   []int // C×H×W
+	value   float64
+	classes int
 }
+
+func (f flat) Batches() int { return len(f.sizes) }
+
+func (f flat) Batch(s *torch.Scope, _, i int) (images, labels *torch.Tensor) {
+	n := f.sizes[i]
+	of := make([]int64, n)
+	for i := range of {
+		of[i] = int64(i % f.classes)
+	}
+	return s.Full(f.value, torch.Float32, append([]int{n}, f.image...)...), torch.From(s, of, n)
+}
+
+// dark is 32 black images, of class 0 or 1 in turn.
+var dark = flat{sizes: []int{32}, image: []int{1, 6, 6}, classes: 2}
 
 func TestLedTo(t *testing.T) {
 	_, dev := testenv.CPU(t)
@@ -54,7 +63,7 @@ func TestLedTo(t *testing.T) {
 		{[]int{2, 1}, 192, searched + 2},
 	} {
 		batches := 0
-		leads, err := LedTo(t.Context(), dev, m, counter, FewPixels, c.classes, dark{}, c.batch, func() { batches++ })
+		leads, err := LedTo(t.Context(), dev, m, counter, FewPixels, c.classes, dark, c.batch, func() { batches++ })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +105,7 @@ func TestLedToByAllPixels(t *testing.T) {
 	})
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
 	for way, want := range map[Way]bool{FewPixels: false, AllPixels: true} {
-		leads, err := LedTo(t.Context(), dev, m, counter, way, []int{2, 1}, dark{}, 32, func() {})
+		leads, err := LedTo(t.Context(), dev, m, counter, way, []int{2, 1}, dark, 32, func() {})
 		if err != nil {
 			t.Fatal(err)
 		}

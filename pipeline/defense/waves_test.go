@@ -22,20 +22,6 @@ func striped(s *torch.Scope) (*torch.Module, error) {
 `)
 }
 
-// grey is 24 grey images of 16×16, of class 0 or 1 in turn.
-type grey struct{}
-
-func (grey) Batches() int { return 2 }
-
-func (grey) Batch(s *torch.Scope, _, i int) (images, labels *torch.Tensor) {
-	n := []int{16, 8}[i]
-	of := make([]int64, n)
-	for i := range of {
-		of[i] = int64(i % 2)
-	}
-	return s.Full(0.5, torch.Float32, n, 3, 16, 16), torch.From(s, of, n)
-}
-
 func TestLedToByWaves(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
@@ -44,7 +30,7 @@ func TestLedToByWaves(t *testing.T) {
 	testenv.Do(t, dev, func(*torch.Scope) (err error) { m, err = striped(keep); return })
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Wave: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}, Seed: 2}
 	batches := 0
-	leads, err := LedTo(t.Context(), dev, m, counter, Waves, []int{2, 1}, grey{}, 16, func() { batches++ })
+	leads, err := LedTo(t.Context(), dev, m, counter, Waves, []int{2, 1}, flat{sizes: []int{16, 8}, image: []int{3, 16, 16}, value: 0.5, classes: 2}, 16, func() { batches++ })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,14 +95,6 @@ func TestOpponentHoldsWaves(t *testing.T) {
 	}
 }
 
-// nearly is two batches, the second of two images.
-type nearly struct{ grey }
-
-func (nearly) Batch(s *torch.Scope, _, i int) (images, labels *torch.Tensor) {
-	n := []int{16, 2}[i]
-	return s.Full(0.5, torch.Float32, n, 1, 8, 12), s.Full(0, torch.Int64, n)
-}
-
 // A small batch takes no wave's images away, and waves are none that pixels cannot show.
 func TestEveryWaveIsTried(t *testing.T) {
 	_, dev := testenv.CPU(t)
@@ -129,7 +107,7 @@ func TestEveryWaveIsTried(t *testing.T) {
 		return err
 	})
 	batches := 0
-	l := look{dev: dev, m: m, c: Counter{Counter: config.Counter{Wave: 0.1}, Mean: []float64{0}, Std: []float64{1}}, src: nearly{}, batch: 16, each: func() { batches++ }}
+	l := look{dev: dev, m: m, c: Counter{Counter: config.Counter{Wave: 0.1}, Mean: []float64{0}, Std: []float64{1}}, src: flat{sizes: []int{16, 2}, image: []int{1, 8, 12}, value: 0.5, classes: 1}, batch: 16, each: func() { batches++ }}
 	o, err := newOpponent(l.c, m, keep)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +146,7 @@ func TestSuspectBatchesOfAnySize(t *testing.T) {
 	for _, way := range []Way{FewPixels, Patch, Waves, AllPixels} {
 		for _, batch := range []int{2, 8, 33, 128} {
 			batches := 0
-			src := alike(batch)
+			src := flat{sizes: []int{batch}, image: []int{1, 6, 6}, classes: 1}
 			if _, err := LedTo(t.Context(), dev, m, counter, way, []int{4, 1, 0}, src, batch, func() { batches++ }); err != nil {
 				t.Fatal(err)
 			}
@@ -177,13 +155,4 @@ func TestSuspectBatchesOfAnySize(t *testing.T) {
 			}
 		}
 	}
-}
-
-// alike is one batch of so many images.
-type alike int
-
-func (alike) Batches() int { return 1 }
-
-func (n alike) Batch(s *torch.Scope, _, _ int) (images, labels *torch.Tensor) {
-	return s.Full(0, torch.Float32, int(n), 1, 6, 6), s.Full(0, torch.Int64, int(n))
 }
