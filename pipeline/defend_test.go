@@ -77,9 +77,6 @@ func TestMethods(t *testing.T) {
 // Where what is held against still leads to its class, the model as it was is relearned for
 // twice as long: what comes of that is what comes of as many epochs at once.
 func TestAnotherAttempt(t *testing.T) {
-	if testing.Short() {
-		t.Skip("asks nothing of libtorch that others do not")
-	}
 	f := newFixture(t)
 	f.attack()
 	clean := func(name string, sets ...string) ([]byte, *runstore.Result) {
@@ -157,9 +154,6 @@ func TestAnotherAttemptDiverges(t *testing.T) {
 // What was found on the first attempt's model is not told where another attempt, which it
 // gave way to, did not end.
 func TestAnotherAttemptInterrupted(t *testing.T) {
-	if testing.Short() {
-		t.Skip("asks nothing of libtorch that others do not")
-	}
 	f := newFixture(t)
 	f.attack()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -129,9 +129,6 @@ torch.save({"model_name": "small", "num_classes": 3, "model": state, "img_size":
 }
 
 func TestExportRefusesWeights(t *testing.T) {
-	if testing.Short() {
-		t.Skip("asks nothing of libtorch")
-	}
 	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, `
 import os, pickle, tarfile, torch
@@ -258,9 +255,6 @@ class Inner(nn.Module):
 `
 
 func TestExportNamesTheLineThatCannotBeScripted(t *testing.T) {
-	if testing.Short() {
-		t.Skip("asks nothing of libtorch")
-	}
 	testenv.AnyLibtorch(t)
 	e := newExporter(t)
 	e.write("nets.py", refusedNets)
@@ -291,9 +285,6 @@ func TestExportNamesTheLineThatCannotBeScripted(t *testing.T) {
 }
 
 func TestExportTracesOnlyWhereAsked(t *testing.T) {
-	if testing.Short() {
-		t.Skip("asks nothing of libtorch")
-	}
 	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, "")
 	// As a process of its own, as users have it.
@@ -311,9 +302,6 @@ func TestExportTracesOnlyWhereAsked(t *testing.T) {
 }
 
 func TestExportMisuse(t *testing.T) {
-	if testing.Short() {
-		t.Skip("asks nothing of libtorch")
-	}
 	testenv.AnyLibtorch(t)
 	e := newSmallExporter(t, `
 open("broken.py", "w").write("def make():\n    raise ValueError('oh')\n")

@@ -26,9 +26,6 @@ def forward(self, x):` + lines + `    thirds = x.mean([1, 2]).reshape([-1, 3, 4]
 // What leads to a class is looked for by one way after another until one tells, which is then
 // held against, looked for anew, and said.
 func TestSuspiciousClassByEachWay(t *testing.T) {
-	if testing.Short() {
-		t.Skip("asks nothing of libtorch that others do not")
-	}
 	f := newFixture(t)
 	models := map[string]string{
 		"stripes": f.led("stripes.pt", `
