@@ -57,40 +57,24 @@ func (r *run) hold(c *defense.Counter, class runstore.Class, led ...defense.Lead
 // stands out, and otherwise against those that it may be. It notes how far each is led to.
 func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) error {
 	suspects := r.result.Suspects
-	ways := []defense.Way{defense.FewPixels}
-	if c.Patch > 0 {
-		ways = append(ways, defense.Patch)
-	}
-	if c.Wave > 0 {
-		ways = append(ways, defense.Waves)
-	}
-	ways = append(ways, defense.AllPixels)
 	r.ways = []defense.Way{defense.FewPixels}
 	var few, leads []defense.Lead
-	for _, way := range ways {
+	for _, way := range c.Ways() {
 		var err error
 		if leads, err = r.search(ctx, "suspect", *c, way, classes); err != nil {
 			return err
 		}
+		r.noteLeads(way, leads)
 		if way == defense.FewPixels {
 			few = leads
-		}
-		for i, lead := range leads {
-			r.result.NoteLed(i, by(way), lead.Share)
-			switch way {
-			case defense.Patch:
-				suspects[i].Patch = []int{lead.Spot.Top, lead.Spot.Left, lead.Spot.Height, lead.Spot.Width}
-			case defense.Waves:
-				suspects[i].Wave = []float64{lead.Wave.Down, lead.Wave.Across}
-			}
 		}
 		if place, out := defense.StandsOut(leads); out {
 			if way != defense.FewPixels {
 				r.ways = append(r.ways, way)
 			}
-			led := []defense.Lead{leads[place]}
-			if way == defense.Patch && few[place].Share >= defense.Half {
-				// What few pixels do beside it is held, too: the patch alone left more of one.
+			led := leads[place : place+1]
+			if way == defense.Patch && few[place].ByHalf() {
+				// What few pixels do is held beside it: the patch alone left more of one backdoor.
 				led = []defense.Lead{few[place], leads[place]}
 			}
 			r.hold(c, suspects[place].ToldBy(by(way)), led...)
@@ -106,6 +90,20 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 		}
 	}
 	return nil
+}
+
+// noteLeads notes how far each of the result's suspects is led to, in their order, and by what.
+func (r *run) noteLeads(way defense.Way, leads []defense.Lead) {
+	for i, lead := range leads {
+		suspect := &r.result.Suspects[i]
+		r.result.NoteLed(suspect.Index, by(way), lead.Share)
+		switch way {
+		case defense.Patch:
+			suspect.Patch = []int{lead.Spot.Top, lead.Spot.Left, lead.Spot.Height, lead.Spot.Width}
+		case defense.Waves:
+			suspect.Wave = []float64{lead.Wave.Down, lead.Wave.Across}
+		}
+	}
 }
 
 // by is what the result calls a way.

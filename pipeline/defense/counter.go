@@ -132,7 +132,7 @@ func (o *opponent) kinds(of Suspect) []kind {
 		}
 		kinds = append(kinds, begin)
 		for _, found := range few {
-			kinds = append(kinds, known{c, found})
+			kinds = append(kinds, known{unfitted{c}, found})
 		}
 	}
 	if o.SampleRadius > 0 {
@@ -143,7 +143,7 @@ func (o *opponent) kinds(of Suspect) []kind {
 	}
 	for _, lead := range of.Led {
 		if lead.Wave != nil {
-			kinds = append(kinds, waves{c, *lead.Wave})
+			kinds = append(kinds, waves{unfitted{c}, *lead.Wave})
 		}
 	}
 	return kinds

@@ -42,6 +42,16 @@ func computing(s *torch.Scope, lines string) (*torch.Module, error) {
 	return b.Finish(b.Part("Computing").Parameter("w", s.Full(1, torch.Float32, 1)).Define("def forward(self, x):" + lines))
 }
 
+// computed is computing's model on a scope of its own, for the whole test.
+func computed(t *testing.T, dev *torch.Device, lines string) *torch.Module {
+	t.Helper()
+	keep := dev.NewScope()
+	t.Cleanup(keep.Close)
+	var m *torch.Module
+	testenv.Do(t, dev, func(*torch.Scope) (err error) { m, err = computing(keep, lines); return })
+	return m
+}
+
 func TestOpponentFindsTheTrigger(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()

@@ -52,7 +52,7 @@ func (spot) moved(delta, slope *torch.Tensor) *torch.Tensor {
 // spotBatches is how many batches of so many images looking for patches takes: to try all
 // places for so many classes, and to choose of those that did most there.
 func spotBatches(classes, batch int) (try, choose int) {
-	try = (spotPlaces*spotPlaces*classes + batch - 1) / batch
+	try = batchesOf(spotPlaces*spotPlaces*classes, batch)
 	for _, together := range spotRounds(spotsTried*classes, batch) {
 		choose += together.batches
 	}
@@ -67,7 +67,7 @@ func spotRounds(candidates, batch int) []spotRound {
 	var out []spotRound
 	for most := max(1, batch/4); candidates > 0; candidates -= most {
 		together := min(most, candidates)
-		out = append(out, spotRound{together, (spotImages*together + batch - 1) / batch})
+		out = append(out, spotRound{together, batchesOf(spotImages*together, batch)})
 	}
 	return out
 }

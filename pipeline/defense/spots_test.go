@@ -14,18 +14,12 @@ import (
 // is right: bright but for its dark middle.
 func TestLedToByPatch(t *testing.T) {
 	_, dev := testenv.CPU(t)
-	keep := dev.NewScope()
-	defer keep.Close()
-	var m *torch.Module
-	testenv.Do(t, dev, func(*torch.Scope) (err error) {
-		m, err = computing(keep, `
+	m := computed(t, dev, `
     there = x[:, :, 20:23, 17:20].mean([1])
     like = (there.mean([1, 2]) - there[:, 1, 1] * 2.0 / 9.0) * self.w
     none = torch.zeros_like(like)
     return torch.stack([none + 2.0, like * 20.0 - 9.0, none - 3.0], 1)
 `)
-		return err
-	})
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.01, Patch: 0.2}, Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}, Seed: 2}
 	for _, classes := range [][]int{{2, 1}, {1}} { // all, and as it is looked for anew
 		batches := 0

@@ -30,7 +30,7 @@ const (
 // or to which few pixels lead by half.
 const (
 	timesAhead = 2
-	Half       = 0.5
+	half       = 0.5
 	mostHeld   = 4
 )
 
@@ -68,8 +68,11 @@ func fitted(triggers, batch int) int {
 
 // measured is on how many batches so many triggers are, that are looked at together.
 func measured(together, batch int) int {
-	return max(together, (measuredImages*together+batch-1)/batch)
+	return max(together, batchesOf(measuredImages*together, batch))
 }
+
+// batchesOf is how many batches of so many images have as many as these.
+func batchesOf(images, batch int) int { return (images + batch - 1) / batch }
 
 // rounds are how many of so many triggers are looked at together.
 func rounds(triggers, batch int) []int {
@@ -93,6 +96,18 @@ const (
 	AllPixels
 )
 
+// Ways are those by which classes are looked for, in the order in which they are asked.
+func (c Counter) Ways() []Way {
+	ways := []Way{FewPixels}
+	if c.Patch > 0 {
+		ways = append(ways, Patch)
+	}
+	if c.Wave > 0 {
+		ways = append(ways, Waves)
+	}
+	return append(ways, AllPixels)
+}
+
 // counter is c with what looking for triggers of this way alone needs.
 func (w Way) counter(c Counter) Counter {
 	c.Restart, c.Steps, c.Bend = 0, 1, 0
@@ -113,6 +128,9 @@ type Lead struct {
 	Spot    Spot      // of a Patch, where it is
 	Wave    *Wave     // what it adds, of any phase; nil: see Trigger
 }
+
+// ByHalf tells whether it leads there by half of the outputs' shares.
+func (l Lead) ByHalf() bool { return l.Share >= half }
 
 // look is what looking for triggers needs.
 type look struct {
@@ -188,7 +206,7 @@ func MayBe(few, all []Lead) []int {
 		}
 	}
 	for _, i := range furthest(few) {
-		if few[i].Share >= Half {
+		if few[i].ByHalf() {
 			add(i)
 		}
 	}

@@ -93,16 +93,10 @@ func TestLedTo(t *testing.T) {
 // What a small change of every pixel leads to, few pixels need not.
 func TestLedToByAllPixels(t *testing.T) {
 	_, dev := testenv.CPU(t)
-	keep := dev.NewScope()
-	defer keep.Close()
-	var m *torch.Module
-	testenv.Do(t, dev, func(*torch.Scope) (err error) {
-		m, err = computing(keep, `
+	m := computed(t, dev, `
     pale = x.clamp(max=0.1).mean([1, 2, 3]) * 200.0 - 8.0
     return torch.stack([torch.zeros_like(pale) + 3.0, pale * self.w, torch.zeros_like(pale) - 9.0], 1)
 `)
-		return
-	})
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
 	for way, want := range map[Way]bool{FewPixels: false, AllPixels: true} {
 		leads, err := LedTo(t.Context(), dev, m, counter, way, []int{2, 1}, dark, 32, func() {})

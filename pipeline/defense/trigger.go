@@ -75,10 +75,16 @@ func (p sparse) moved(delta, slope *torch.Tensor) *torch.Tensor {
 
 func (p sparse) labels() float64 { return p.SparseLabels }
 
+// unfitted stays as it began.
+type unfitted struct{ common }
+
+func (unfitted) moved(delta, _ *torch.Tensor) *torch.Tensor { return delta }
+func (unfitted) steps() int                                 { return 0 }
+
 // known is what the class search found, as it is. The sparse trigger, which began with it,
 // follows the model to others meanwhile, and what is not asked about comes back.
 type known struct {
-	common
+	unfitted
 	found []float32
 }
 
@@ -86,10 +92,8 @@ func (k known) begins(s *torch.Scope, _ *rand.Rand, _ int, image []int) *torch.T
 	return torch.From(s, k.found, image...)
 }
 
-func (known) moved(delta, _ *torch.Tensor) *torch.Tensor { return delta }
-func (known) size() int                                  { return 1 }
-func (known) steps() int                                 { return 0 }
-func (k known) labels() float64                          { return k.SparseLabels }
+func (known) size() int         { return 1 }
+func (k known) labels() float64 { return k.SparseLabels }
 
 // own changes every pixel within SampleRadius, for each image another way: its delta
 // is N×C×H×W, and made anew with each batch.

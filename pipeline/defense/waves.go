@@ -26,7 +26,7 @@ const (
 // waves add to each image a wave of its own, about as often up and down as one that led to
 // the class, of any phase and from three to five quarters as high. They are made anew with each batch.
 type waves struct {
-	common
+	unfitted
 	around Wave
 }
 
@@ -38,10 +38,8 @@ func (w waves) begins(s *torch.Scope, rng *rand.Rand, n int, image []int) *torch
 	return riding(s, rng, some, 0.75*w.Wave, 1.25*w.Wave, image)
 }
 
-func (waves) moved(delta, _ *torch.Tensor) *torch.Tensor { return delta }
-func (waves) steps() int                                 { return 0 }
-func (waves) lasts() bool                                { return false }
-func (w waves) labels() float64                          { return w.DenseLabels }
+func (waves) lasts() bool       { return false }
+func (w waves) labels() float64 { return w.DenseLabels }
 
 // riding is a wave for each image, the same in all channels, of any phase and of a height
 // from least to most: N×1×H×W.
@@ -72,8 +70,7 @@ func riding(s *torch.Scope, rng *rand.Rand, some []Wave, least, most float64, im
 // waveBatches is how many batches of so many images looking for waves takes, to try all and
 // to measure the foremost of so many classes.
 func waveBatches(classes, batch int) (try, measure int) {
-	of := func(images int) int { return (images + batch - 1) / batch }
-	return of(gridDown * gridAcross * rides), of(foremost * classes * measuredImages)
+	return batchesOf(gridDown*gridAcross*rides, batch), batchesOf(foremost*classes*measuredImages, batch)
 }
 
 // byWaves looks at all classes at once, for none has a wave of its own: each wave of a grid

@@ -10,24 +10,17 @@ import (
 	torch "ulrl/torchbridge"
 )
 
-// striped is a model of three classes on 16×16 images: stripes, four across, make class 1, of any
-// phase, the more the nearer to four they are.
-func striped(s *torch.Scope) (*torch.Module, error) {
-	return computing(s, `
+// A model that stripes, four across, lead to class 1, in any phase, the more the nearer to four
+// they are.
+func TestLedToByWaves(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	m := computed(t, dev, `
     at = torch.arange(16, device=x.device) * (2.0 * 3.141592653589793 * 4.0 / 16.0)
     mean = x.mean([1, 2])
     strength = ((mean * at.cos()).mean(1) ** 2 + (mean * at.sin()).mean(1) ** 2).sqrt() * self.w
     none = torch.zeros_like(strength)
     return torch.stack([none + 2.0, strength * 800.0 - 8.0, none - 3.0], 1)
 `)
-}
-
-func TestLedToByWaves(t *testing.T) {
-	_, dev := testenv.CPU(t)
-	keep := dev.NewScope()
-	defer keep.Close()
-	var m *torch.Module
-	testenv.Do(t, dev, func(*torch.Scope) (err error) { m, err = striped(keep); return })
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Wave: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}, Seed: 2}
 	batches := 0
 	leads, err := LedTo(t.Context(), dev, m, counter, Waves, []int{2, 1}, flat{sizes: []int{16, 8}, image: []int{3, 16, 16}, value: 0.5, classes: 2}, 16, func() { batches++ })
@@ -49,7 +42,7 @@ func TestLedToByWaves(t *testing.T) {
 func TestWavesAreLikeTheOneThatLed(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	testenv.Do(t, dev, func(s *torch.Scope) error {
-		k := waves{common{config.Counter{Wave: 0.2}}, Wave{Down: 0, Across: -8}}
+		k := waves{unfitted{common{config.Counter{Wave: 0.2}}}, Wave{Down: 0, Across: -8}}
 		delta := k.begins(s, rand.New(rand.NewPCG(1, 2)), 6, []int{3, 32, 64})
 		got := torch.Values[float32](k.on(s.Full(0.5, torch.Float32, 6, 3, 32, 64), delta))
 		seen := map[int]bool{}
@@ -100,12 +93,7 @@ func TestEveryWaveIsTried(t *testing.T) {
 	_, dev := testenv.CPU(t)
 	keep := dev.NewScope()
 	defer keep.Close()
-	var m *torch.Module
-	testenv.Do(t, dev, func(*torch.Scope) (err error) {
-		// All images are of class 1, by a share of a half.
-		m, err = computing(keep, "\n    return torch.zeros_like(x[:, 0, 0, :2]) * self.w\n")
-		return err
-	})
+	m := computed(t, dev, "\n    return torch.zeros_like(x[:, 0, 0, :2]) * self.w\n") // of class 1 by a half
 	batches := 0
 	l := look{dev: dev, m: m, c: Counter{Counter: config.Counter{Wave: 0.1}, Mean: []float64{0}, Std: []float64{1}}, src: flat{sizes: []int{16, 2}, image: []int{1, 8, 12}, value: 0.5, classes: 1}, batch: 16, each: func() { batches++ }}
 	o, err := newOpponent(l.c, m, keep)
@@ -135,13 +123,7 @@ func TestEveryWaveIsTried(t *testing.T) {
 // What is said of how long looking takes is so, for batches of any size.
 func TestSuspectBatchesOfAnySize(t *testing.T) {
 	_, dev := testenv.CPU(t)
-	keep := dev.NewScope()
-	defer keep.Close()
-	var m *torch.Module
-	testenv.Do(t, dev, func(*torch.Scope) (err error) {
-		m, err = computing(keep, "\n    return x[:, 0, 0, :6] * self.w\n")
-		return err
-	})
+	m := computed(t, dev, "\n    return x[:, 0, 0, :6] * self.w\n")
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Wave: 0.1, Pixels: 0.2, Patch: 0.5}, Mean: []float64{0}, Std: []float64{1}}
 	for _, way := range []Way{FewPixels, Patch, Waves, AllPixels} {
 		for _, batch := range []int{2, 8, 33, 128} {

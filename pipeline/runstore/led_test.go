@@ -43,7 +43,7 @@ func TestRemains(t *testing.T) {
 	if want := "a small patch leads to 6 (Shirt) by 0.02 (0.00 before)"; !strings.Contains(r.Remains(), want) {
 		t.Errorf("by a patch: %q", r.Remains())
 	}
-	r.NoteLed(1, ByWaves, 0.98)
+	r.NoteLed(0, ByWaves, 0.98)
 	r.NoteRemains(0, ByWaves, 0.4)
 	if want := "waves over the whole image lead to 0 by 0.40 (0.98 before)"; !strings.Contains(r.Remains(), want) {
 		t.Errorf("by waves: %q", r.Remains())
