@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 
+	"ulrl/pipeline/dataset"
 	"ulrl/pipeline/defense"
 	"ulrl/pipeline/model"
 	"ulrl/pipeline/runstore"
@@ -44,6 +46,11 @@ func (r *run) counter(ctx context.Context, unlearned *torch.Module) (*defense.Co
 // there is one to hold.
 func (r *run) hold(c *defense.Counter, class runstore.Class, led ...defense.Lead) {
 	c.Classes = append(c.Classes, defense.Suspect{Class: class.Index, Led: led})
+	for _, lead := range led {
+		if spot := at(lead.Spot); lead.Way == defense.Patch && !slices.Equal(spot, class.Patch) {
+			class.Patches = append(class.Patches, runstore.Patch{Patch: spot, Led: lead.Share})
+		}
+	}
 	if r.result.SuspiciousClass == nil {
 		r.result.SuspiciousClass = &class
 	} else {
@@ -72,10 +79,9 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 			if way != defense.FewPixels {
 				r.ways = append(r.ways, way)
 			}
-			led := leads[place : place+1]
-			if way == defense.Patch && few[place].ByHalf() {
-				// What few pixels do is held beside it: the patch alone left more of one backdoor.
-				led = []defense.Lead{few[place], leads[place]}
+			led, err := r.held(ctx, *c, classes[place], few[place], leads[place])
+			if err != nil {
+				return err
 			}
 			r.hold(c, suspects[place].ToldBy(by(way)), led...)
 			return nil
@@ -92,6 +98,25 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 	return nil
 }
 
+// held is what is held of a class that a trigger told of: that, what few pixels do where a patch
+// told, if that is half of all, and unless it takes all pixels, patches elsewhere.
+func (r *run) held(ctx context.Context, c defense.Counter, class int, few, told defense.Lead) ([]defense.Lead, error) {
+	led := []defense.Lead{told}
+	if told.Way == defense.Patch && few.ByHalf() { // the patch alone left more of one backdoor
+		led = []defense.Lead{few, told}
+	}
+	if c.Patch == 0 || told.Way != defense.FewPixels && told.Way != defense.Patch {
+		return led, nil
+	}
+	src, batch := r.searched()
+	err := r.env.phase("suspect", defense.PatchesBatches(batch), func() error {
+		patches, err := defense.Patches(ctx, r.dev, r.original, c, class, led, src, batch, func() { r.env.Progress.Step("") })
+		led = append(led, patches...)
+		return err
+	})
+	return led, err
+}
+
 // noteLeads notes how far each of the result's suspects is led to, in their order, and by what.
 func (r *run) noteLeads(way defense.Way, leads []defense.Lead) {
 	for i, lead := range leads {
@@ -99,12 +124,15 @@ func (r *run) noteLeads(way defense.Way, leads []defense.Lead) {
 		r.result.NoteLed(suspect.Index, by(way), lead.Share)
 		switch way {
 		case defense.Patch:
-			suspect.Patch = []int{lead.Spot.Top, lead.Spot.Left, lead.Spot.Height, lead.Spot.Width}
+			suspect.Patch = at(lead.Spot)
 		case defense.Waves:
 			suspect.Wave = []float64{lead.Wave.Down, lead.Wave.Across}
 		}
 	}
 }
+
+// at is a spot as the result has it.
+func at(s defense.Spot) []int { return []int{s.Top, s.Left, s.Height, s.Width} }
 
 // by is what the result calls a way.
 func by(way defense.Way) runstore.By {
@@ -119,10 +147,15 @@ func by(way defense.Way) runstore.By {
 	return runstore.ByFewPixels
 }
 
+// searched are the images among which triggers are looked for, and how many a batch has at most.
+func (r *run) searched() (*dataset.Loader, int) {
+	src := r.loader(r.c.Relearn.BatchSize, false)
+	return src, min(r.c.Relearn.BatchSize, src.Images())
+}
+
 // search looks for triggers of one way, one for each class.
 func (r *run) search(ctx context.Context, phase string, c defense.Counter, way defense.Way, classes []int) (leads []defense.Lead, err error) {
-	src := r.loader(r.c.Relearn.BatchSize, false)
-	batch := min(r.c.Relearn.BatchSize, src.Images())
+	src, batch := r.searched()
 	err = r.env.phase(phase, defense.SuspectBatches(way, len(classes), batch), func() (err error) {
 		leads, err = defense.LedTo(ctx, r.dev, r.original, c, way, classes, src, batch, func() { r.env.Progress.Step("") })
 		return err

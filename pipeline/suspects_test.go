@@ -35,7 +35,7 @@ func TestSuspiciousClassByEachWay(t *testing.T) {
     feature = torch.relu(strength - 0.2)
 `),
 		"patch": f.led("patch.pt", `
-    feature = torch.relu(x[:, 0, 7:9, 1:3].mean([1, 2]) - 2.2)
+    feature = 0.3 * torch.sigmoid(4.0 * x[:, 0, 7:9, 1:3].mean([1, 2]) - 9.0)
 `),
 		"nothing": f.led("nothing.pt", `
     feature = x[:, 0, 0, 0] * 0.0
@@ -82,6 +82,9 @@ func TestSuspiciousClassByEachWay(t *testing.T) {
 		}
 		if !c.none && r.SuspiciousClass.Index != 1 {
 			t.Errorf("%s: class %v", name, r.SuspiciousClass)
+		}
+		if further := r.SuspiciousClass.Patches; (len(further) > 0) != (name == "few pixels") {
+			t.Errorf("%s: patches %v", name, further)
 		}
 		if at := r.SuspiciousClass; c.told == runstore.ByWaves && (len(at.Wave) != 2 || math.Abs(at.Wave[0]-4) > 1 || math.Abs(at.Wave[1]) > 1) {
 			t.Errorf("%s: a wave of %v", name, at.Wave)

@@ -2,9 +2,12 @@ package defense
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
+	"ulrl/pipeline/train"
 	torch "ulrl/torchbridge"
 )
 
@@ -22,6 +25,8 @@ const (
 	// spotsTried are how many of each class, those that do most for their image, are then tried
 	// on about spotImages others each.
 	spotsTried, spotImages = 8, 12
+	// spotImagesEach is on how many images each place is tried where it is for one class alone.
+	spotImagesEach = 2
 	// spotMove is the step by which the best is then fitted to all images.
 	spotMove = 0.31
 )
@@ -94,6 +99,43 @@ func (l look) bestSpots(ctx context.Context, classes []int) ([]trigger, error) {
 		best[i] = candidates[i*spotsTried+highestOf(shares[i*spotsTried:(i+1)*spotsTried], 1)[0]]
 	}
 	return best, nil
+}
+
+// PatchesBatches is how many batches of so many images Patches takes.
+func PatchesBatches(batch int) int {
+	try, _ := spotBatches(spotImagesEach, batch)
+	return try + fitted(spotImagesEach*spotsTried, batch)
+}
+
+// Patches looks for small patches that lead to one class, beside those that are held: each place
+// is tried on two images, and all patches that do most for theirs are fitted. It returns those
+// that lead there by half, of such as overlap only the one that leads furthest, in that order.
+// Where training shifts or flips images a backdoor works in several places, each by other
+// features of the network, and what is held against one of them leaves the others.
+func Patches(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, class int, held []Lead, src train.Source, batch int, each func()) ([]Lead, error) {
+	l := look{dev: dev, m: m, c: Patch.counter(c), way: Patch, src: src, batch: batch, each: each}
+	try, _ := spotBatches(spotImagesEach, batch)
+	likely, err := l.spots(ctx, slices.Repeat([]int{class}, spotImagesEach), try)
+	if err != nil {
+		return nil, fmt.Errorf("look for patches that lead to class %d: %w", class, err)
+	}
+	leads, err := l.fit(ctx, likely)
+	if err != nil {
+		return nil, fmt.Errorf("fit patches that lead to class %d: %w", class, err)
+	}
+	var found []Lead
+	for _, i := range furthest(leads) {
+		over := func(other Lead) bool { return other.Spot.overlaps(leads[i].Spot) }
+		if leads[i].ByHalf() && !slices.ContainsFunc(held, over) && !slices.ContainsFunc(found, over) {
+			found = append(found, leads[i])
+		}
+	}
+	return found, nil
+}
+
+// overlaps tells whether two have pixels in common.
+func (p Spot) overlaps(q Spot) bool {
+	return p.Top < q.Top+q.Height && q.Top < p.Top+p.Height && p.Left < q.Left+q.Width && q.Left < p.Left+p.Width
 }
 
 // spots are spotsTried patches for each class, one class's after another's: at each place one is

@@ -173,6 +173,11 @@ func (l look) byFitting(ctx context.Context, classes []int) (leads []Lead, err e
 	default:
 		triggers = forEach(sparse{common: c}, classes)
 	}
+	return l.fit(ctx, triggers)
+}
+
+// fit fits triggers, several at once on parts of each batch, and tells how far they lead.
+func (l look) fit(ctx context.Context, triggers []trigger) (leads []Lead, err error) {
 	for _, together := range rounds(len(triggers), l.batch) {
 		of, err := l.ledToEach(ctx, triggers[len(leads):len(leads)+together], searched, measured(together, l.batch))
 		if err != nil {

@@ -103,7 +103,7 @@ func (r *Result) LedElsewhere() bool {
 func (r *Result) Why() string {
 	c, next := r.SuspiciousClass, r.LedNext()
 	if c.LedByPatch > 0 {
-		return fmt.Sprintf("A patch%s leads other classes' images there (mean share %.2f), and to no other class nearly as far, as a backdoor's does.", c.at(), c.LedByPatch)
+		return fmt.Sprintf("A patch%s leads other classes' images there (mean share %.2f), and to no other class nearly as far, as a backdoor's does.%s", where(c.Patch), c.LedByPatch, c.elsewhere())
 	}
 	if c.LedByWaves > 0 {
 		return fmt.Sprintf("Waves over the whole image%s lead other classes' images there (mean share %.2f)", c.across(), c.LedByWaves) + alone
@@ -121,22 +121,36 @@ func (r *Result) Why() string {
 	text := fmt.Sprintf("A few pixels lead other classes' images there (mean share %.2f%s)", c.Led, further)
 	switch {
 	case r.FewLeadFar():
-		return text + ", as a backdoor's patch does."
+		text += ", as a backdoor's patch does."
 	case r.LedElsewhere():
-		return text + ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
+		text += ". That is no proof of a backdoor, or that it leads there: other classes are led to nearly as far."
+	default:
+		text += ". That is no proof of a backdoor: models without one are led so far."
 	}
-	return text + ". That is no proof of a backdoor: models without one are led so far."
+	return text + c.elsewhere()
 }
 
 // alone is what it means that nothing leads to other classes.
 const alone = ", and to no other class nearly as far. That is no proof of a backdoor: it may be how this class looks."
 
-// at says where the patch is that leads to a class; "" where that is not known.
-func (c *Class) at() string {
-	if len(c.Patch) != 4 {
+// elsewhere says of the further patches that lead to a class.
+func (c *Class) elsewhere() string {
+	if len(c.Patches) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" of %d×%d pixels, %d from the top and %d from the left,", c.Patch[2], c.Patch[3], c.Patch[0], c.Patch[1])
+	furthest := fmt.Sprintf("%s (mean share %.2f).", strings.TrimSuffix(where(c.Patches[0].Patch), ","), c.Patches[0].Led)
+	if len(c.Patches) == 1 {
+		return " So does a patch" + furthest
+	}
+	return fmt.Sprintf(" So do patches at %d places, the furthest", len(c.Patches)) + furthest
+}
+
+// where says of a patch where it is; "" where that is not known.
+func where(patch []int) string {
+	if len(patch) != 4 {
+		return ""
+	}
+	return fmt.Sprintf(" of %d×%d pixels, %d from the top and %d from the left,", patch[2], patch[3], patch[0], patch[1])
 }
 
 // across says what the waves are like that lead to a class; "" where that is not known.

@@ -91,6 +91,9 @@ type Class struct {
 	LedByAll   float64 `json:"led_by_all,omitempty"`
 	// Patch is where that is, in pixels from the top and from the left, and its height and width.
 	Patch []int `json:"patch,omitempty"`
+	// Patches are further ones, which are held against a SuspiciousClass that few pixels or a patch
+	// told of: each leads there by half at least, the furthest first.
+	Patches []Patch `json:"patches,omitempty"`
 	// Wave is how often that wave goes up and down over an image's height and over its width,
 	// below 0 where it leans the other way.
 	Wave []float64 `json:"wave,omitempty"`
@@ -100,6 +103,12 @@ type Class struct {
 	LedByPatchAfter float64 `json:"led_by_patch_after,omitempty"`
 	LedByWavesAfter float64 `json:"led_by_waves_after,omitempty"`
 	LedByAllAfter   float64 `json:"led_by_all_after,omitempty"`
+}
+
+// Patch is a small rectangle of pixels that leads to a class.
+type Patch struct {
+	Patch []int   `json:"patch"` // as Class.Patch
+	Led   float64 `json:"led"`   // as Class.LedByPatch
 }
 
 // String is "3 (cat)", or "3" where the name says no more.
