@@ -56,7 +56,7 @@ func Run(ctx context.Context, c *config.Config, env Env, o RunOptions) (*runstor
 	if r.dir, err = runstore.Create(c.Output, runstore.Options{Force: o.Force}); err != nil {
 		return nil, err
 	}
-	return r.finish(explain(r.steps(ctx)))
+	return r.finish(ctx, explain(r.steps(ctx)))
 }
 
 // run is one run under way.
@@ -230,7 +230,7 @@ func saveForUsers(s *torch.Scope, of *torch.Module) ([]byte, error) {
 }
 
 // finish writes the report and result.json, whatever err says.
-func (r *run) finish(err error) (*runstore.Result, error) {
+func (r *run) finish(ctx context.Context, err error) (*runstore.Result, error) {
 	r.result.Seconds["total"] = time.Since(r.began).Seconds()
 	status := runstore.StatusComplete
 	switch {
@@ -245,6 +245,9 @@ func (r *run) finish(err error) (*runstore.Result, error) {
 	}
 	if status == runstore.StatusInterrupted {
 		r.result.Error = "interrupted"
+		if why := context.Cause(ctx); why != nil && !errors.Is(why, ctx.Err()) {
+			r.result.Error += ": " + why.Error()
+		}
 	}
 	if reportErr := r.report(); reportErr != nil {
 		delete(r.result.Files, "report")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"ulrl/pipeline/fault"
 )
 
+const envLevel = "ULRL_LOG_LEVEL"
+
 // logOptions are the flags that say what is logged and how.
 type logOptions struct {
 	Level   string
@@ -21,18 +24,17 @@ type logOptions struct {
 	Quiet   bool
 	NoColor bool
 	Every   time.Duration // between log lines of progress
+
+	environ string // the environment's level; "": it says none
 }
 
 // register adds the flags to the root command. The environment gives defaults:
-// ULRL_LOG_LEVEL, and NO_COLOR (set to anything).
+// envLevel, and NO_COLOR (set to anything).
 func (o *logOptions) register(cmd *cobra.Command, getenv func(string) string) {
-	level := getenv("ULRL_LOG_LEVEL")
-	if level == "" {
-		level = "info"
-	}
+	o.environ = getenv(envLevel)
 	f := cmd.PersistentFlags()
 	f.SortFlags = false
-	f.StringVar(&o.Level, "log-level", level, "log `LEVEL`: debug, info, warn, error")
+	f.StringVar(&o.Level, "log-level", cmp.Or(o.environ, "info"), "log `LEVEL`: debug, info, warn, error")
 	f.StringVar(&o.Format, "log-format", "auto", "log `FORMAT`: text, json, auto")
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "no progress; log warnings and errors only")
 	f.BoolVar(&o.NoColor, "no-color", getenv("NO_COLOR") != "" || getenv("TERM") == "dumb", "no colours, as with NO_COLOR set")
@@ -58,7 +60,11 @@ func newLogger(o logOptions, c *console) (*logrus.Logger, error) {
 	}
 	level, ok := levels[o.Level]
 	if !ok {
-		return nil, fault.Misuse("--log-level %s: wanted debug, info, warn or error", o.Level)
+		from := "--log-level"
+		if o.Level == o.environ {
+			from = envLevel
+		}
+		return nil, fault.Misuse("%s %s: wanted debug, info, warn or error", from, o.Level)
 	}
 	if !slices.Contains([]string{"text", "json", "auto"}, o.Format) {
 		return nil, fault.Misuse("--log-format %s: wanted text, json or auto", o.Format)

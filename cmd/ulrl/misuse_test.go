@@ -103,17 +103,27 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-func TestUnknownEnvironmentVariableIsMisuse(t *testing.T) {
-	var stdout, stderr strings.Builder
+func TestEmptyModelNameIsMisuse(t *testing.T) {
 	if got := ulrl(t, "eval", "", "-c", "badnets.yaml"); got.exit != exitMisuse || !strings.Contains(got.stderr, "the model's name is empty") {
 		t.Errorf("an empty name: %+v", got)
 	}
-	a := newApp(&stdout, &stderr, []string{"ULRL_RELEARN_LRR=1"}, fakeEngine(0))
-	if got := a.main(t.Context(), []string{"run", "-c", "badnets.yaml"}); got != exitMisuse {
-		t.Errorf("exit %d, want %d", got, exitMisuse)
-	}
-	if want := "did you mean ULRL_RELEARN_LR?"; !strings.Contains(stderr.String(), want) {
-		t.Errorf("stderr %q lacks %q", stderr.String(), want)
+}
+
+// What the environment says wrong is told by the variable's name.
+func TestEnvironmentMisuse(t *testing.T) {
+	for _, c := range []struct{ environ, flag, want string }{
+		{"ULRL_RELEARN_LRR=1", "", "did you mean ULRL_RELEARN_LR?"},
+		{"ULRL_LOG_LEVEL=loud", "", "ULRL_LOG_LEVEL loud: wanted debug, info, warn or error"},
+		{"ULRL_LOG_LEVEL=loud", "--log-level=low", "--log-level low: wanted debug, info, warn or error"},
+	} {
+		var stdout, stderr strings.Builder
+		a := newApp(&stdout, &stderr, []string{c.environ}, fakeEngine(0))
+		if got := a.main(t.Context(), append([]string{"run", "-c", "badnets.yaml"}, strings.Fields(c.flag)...)); got != exitMisuse {
+			t.Errorf("%+v: exit %d, want %d", c, got, exitMisuse)
+		}
+		if !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%+v: stderr %q", c, stderr.String())
+		}
 	}
 }
 

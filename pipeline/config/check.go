@@ -12,35 +12,35 @@ import (
 )
 
 // check adds to what was found wrong in the layers what is out of range, each value with
-// the layer that set it, or where nothing is wrong, what does not go together.
+// the layer that set it, and what does not go together, where the layers say what was meant.
 func check(root *field, c *Config, found problems) problems {
-	found = append(found, checkRanges(root, c)...)
+	ranges, bad := checkRanges(root, c)
 	if len(found) == 0 {
-		return checkTogether(c)
+		ranges = append(ranges, checkTogether(c, bad)...)
 	}
-	return found.inOrder()
+	return append(found, ranges...).inOrder()
 }
 
-func checkRanges(root *field, c *Config) problems {
-	var found problems
+// checkRanges tells also which keys are out of theirs.
+func checkRanges(root *field, c *Config) (found problems, keys map[string]bool) {
 	v, err := newValidator()
 	if err == nil {
 		err = v.Struct(c)
 	}
 	var bad validator.ValidationErrors
 	if err != nil && !errors.As(err, &bad) {
-		return problems{"check the config: " + err.Error()}
+		return problems{"check the config: " + err.Error()}, nil
 	}
-	told := map[string]bool{}
+	keys = map[string]bool{}
 	for _, e := range bad {
 		_, key, _ := strings.Cut(e.Namespace(), ".")
 		key, _, _ = strings.Cut(key, "[") // the list, not its element
-		if f := root.find(key); f != nil && !told[key] {
-			told[key] = true
+		if f := root.find(key); f != nil && !keys[key] {
+			keys[key] = true
 			found.add("%s: %s is %s, wanted %s", c.Origin(key), key, show(c, f), f.wanted())
 		}
 	}
-	return found
+	return found, keys
 }
 
 // newValidator knows the rules of the schema that are particular to it.

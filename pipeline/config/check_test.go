@@ -1,7 +1,9 @@
 package config
 
 import (
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -184,6 +186,29 @@ func TestRangeNamesTheLayer(t *testing.T) {
 	}
 	// What a higher layer mends is no problem.
 	must(t, "relearn: {lr: -1}", Options{Sets: []string{"relearn.lr=1"}})
+}
+
+// What is out of range hides nothing that does not go together, nor is blamed a second time.
+func TestRangesAndTogether(t *testing.T) {
+	text := "seed: 1\nclean:\n  ratio: 0.01\n  count: -5\nunlearn:\n  milestones: [5, 5]\nrelearn:\n  lr: -1\n"
+	_, err := Load(filepath.Join(write(t, map[string]string{"exp.yaml": text}), "exp.yaml"), Options{})
+	var got []string
+	for _, problem := range Problems(err) {
+		_, problem, _ = strings.Cut(problem, "exp.yaml:")
+		got = append(got, problem)
+	}
+	want := []string{
+		"4: clean.count is -5, wanted a whole number, at least 0",
+		"6: unlearn.milestones is [5, 5]: each epoch must be above the one before it",
+		"8: relearn.lr is -1, wanted a number above 0 and at most 10",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	// Of a key that is misspelt nobody knows what it was to say.
+	if _, msg := loadText(t, "atack: {name: recorded}\nattack: {images: a}\n", Options{}); msg != "exp.yaml:1: unknown key atack; did you mean attack?" {
+		t.Error(msg)
+	}
 }
 
 // Values that are each in range and do not go together.

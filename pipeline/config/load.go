@@ -84,15 +84,19 @@ func (l *Layers) add(layers []*layer, found problems) {
 	l.layers, l.found = append(l.layers, layers...), append(l.found, found...)
 }
 
-// Load lays the layers over each other, with key=value overrides on top of the
-// options' own; errors are as those of the function Load.
-func (l *Layers) Load(sets ...string) (*Config, error) {
+// Load lays the layers over each other; errors are as those of the function Load.
+func (l *Layers) Load() (*Config, error) { return l.With("", nil) }
+
+// With is Load with key=value overrides on top of the options' own; origin is what messages
+// call these, such as --grid.
+func (l *Layers) With(origin string, sets []string) (*Config, error) {
 	if l.root == nil {
 		return nil, l.found.err()
 	}
-	top, found := setLayer(l.root, slices.Concat(l.sets, sets))
-	found = slices.Concat(l.found, found)
-	c, err := merge(append(slices.Clone(l.layers), top)) // of what could be read
+	own, found := setLayer(l.root, "--set", l.sets)
+	top, more := setLayer(l.root, origin, sets)
+	found = slices.Concat(l.found, found, more)
+	c, err := merge(append(slices.Clone(l.layers), own, top)) // of what could be read
 	if err != nil {
 		return nil, err
 	}
@@ -158,5 +162,5 @@ func copied(values map[string]any) map[string]any {
 }
 
 // Origin names the layer that set a key such as "relearn.lr": a file and line, an
-// environment variable, or "--set". It is "" for what is no key.
+// environment variable, "--set", or what With was told. It is "" for what is no key.
 func (c *Config) Origin(key string) string { return c.origins[key] }

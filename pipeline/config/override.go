@@ -63,26 +63,26 @@ func envHint(root *field, name string) string {
 	return "; unset it"
 }
 
-// setLayer reads key=value overrides; of one key the last wins.
-func setLayer(root *field, sets []string) (*layer, problems) {
+// setLayer reads key=value overrides, which messages call as origin says; of one key the last wins.
+func setLayer(root *field, origin string, sets []string) (*layer, problems) {
 	l, found := newLayer(), problems{}
 	for _, set := range sets {
 		key, text, ok := strings.Cut(set, "=")
 		key = strings.TrimSpace(key)
 		if !ok {
-			found.add("--set %s: wanted key=value, such as relearn.lr=0.01", plain(set))
+			found.add("%s %s: wanted key=value, such as relearn.lr=0.01", origin, plain(set))
 			continue
 		}
 		f := root.find(key)
 		switch {
 		case key == "extends":
-			found.add("--set extends: works in files only")
+			found.add("%s extends: works in files only", origin)
 		case f == nil:
-			found.add("--set %s: unknown key%s", plain(key), setHint(root, key))
+			found.add("%s %s: unknown key%s", origin, plain(key), setHint(root, key))
 		case f.section():
-			found.add("--set %s: a section cannot be set, its keys can: %s", key, childNames(f))
+			found.add("%s %s: a section cannot be set, its keys can: %s", origin, key, childNames(f))
 		default:
-			l.override(f, text, "--set", &found)
+			l.override(f, text, origin, &found)
 		}
 	}
 	return l, found

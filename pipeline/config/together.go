@@ -10,12 +10,14 @@ import (
 type together struct {
 	c     *Config
 	root  *field
+	bad   map[string]bool // keys whose values are out of range
 	found problems
 }
 
-// checkTogether finds values that are each in range and do not go together.
-func checkTogether(c *Config) problems {
-	t := &together{c: c, root: schema()}
+// checkTogether finds values that are each in range and do not go together; bad are the keys
+// of those that are not.
+func checkTogether(c *Config, bad map[string]bool) problems {
+	t := &together{c: c, root: schema(), bad: bad}
 	t.clean()
 	t.data()
 	t.normalisation()
@@ -38,6 +40,9 @@ func checkTogether(c *Config) problems {
 
 // add tells the keys' values and where each was set, then the rule.
 func (t *together) add(rule string, keys ...string) {
+	if slices.ContainsFunc(keys, func(key string) bool { return t.bad[key] }) {
+		return
+	}
 	if len(keys) == 1 {
 		t.found.add("%s: %s is %s: %s", t.c.Origin(keys[0]), keys[0], show(t.c, t.root.find(keys[0])), rule)
 		return

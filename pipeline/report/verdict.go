@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -39,7 +40,8 @@ func Judge(r *runstore.Result) Verdict {
 	switch r.Status {
 	case runstore.StatusComplete:
 	case runstore.StatusInterrupted:
-		return Verdict{Warn, "Interrupted: this run did not finish", noModel(r)}
+		why := strings.TrimPrefix(strings.TrimPrefix(r.Error, runstore.StatusInterrupted), ": ")
+		return Verdict{Warn, because("Interrupted", cmp.Or(why, "this run did not finish")), noModel(r)}
 	case runstore.StatusFailed:
 		return Verdict{Bad, because("Failed", r.Error), noModel(r)}
 	case runstore.StatusRunning:

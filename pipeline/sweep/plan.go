@@ -71,7 +71,7 @@ func NewPlan(ctx context.Context, spec Spec, dir string, opt config.Options) (*P
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			c, err := layers.Load(point.sets()...)
+			c, err := layers.With("--grid", point.sets())
 			if err != nil {
 				return nil, err
 			}

@@ -77,8 +77,10 @@ func (w Worker) watch(ctx context.Context, p *process) {
 	defer tick.Stop()
 	done := ctx.Done()
 	var grace <-chan time.Time
-	stop := func() {
-		_ = p.in.Close() // asks it to
+	stop := func(why string) {
+		// What ends its input asks it to. What it does not take, it can be told no more.
+		_, _ = io.WriteString(p.in, why)
+		_ = p.in.Close()
 		done, grace = nil, time.After(cmp.Or(w.Grace, DefaultGrace))
 	}
 	for {
@@ -86,14 +88,15 @@ func (w Worker) watch(ctx context.Context, p *process) {
 		case <-p.ended:
 			return
 		case <-done:
-			stop()
+			stop("")
 		case <-grace:
 			p.end(ctx.Err())
 		case <-tick.C:
 			switch {
 			case w.Time > 0 && grace == nil && time.Since(p.began) > w.Time:
-				p.blame(fmt.Errorf("%w: more than the %s that --time-limit gives it", errTime, w.Time))
-				stop()
+				why := fmt.Errorf("%w: more than the %s that --time-limit gives it", errTime, w.Time)
+				p.blame(why)
+				stop(why.Error())
 			case w.Stall > 0 && time.Since(p.began)-time.Duration(p.alive.Load()) > w.Stall:
 				p.end(fmt.Errorf("%w for %s", errStalled, w.Stall))
 			}

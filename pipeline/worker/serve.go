@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,11 +38,14 @@ func Serve(in io.Reader, out io.Writer, job Job) error {
 	if err := json.Unmarshal(line, &r); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	go func() {
-		_, _ = io.Copy(io.Discard, lines)
-		cancel()
+		var cause error
+		if why, _ := io.ReadAll(io.LimitReader(lines, maxText)); len(why) > 0 {
+			cause = errors.New(string(why))
+		}
+		cancel(cause)
 	}()
 	s := &sender{out: out}
 	result, err := job(ctx, r, s.logger(r.Debug), s)

@@ -71,7 +71,7 @@ func behave(ctx context.Context, r Request, log *logrus.Logger, sink progress.Si
 	case "keeps":
 		sink.Start("wait", 0)
 		<-ctx.Done()
-		return answer{"what was done"}, ctx.Err()
+		return answer{"what was done; " + context.Cause(ctx).Error()}, ctx.Err()
 	case "deaf":
 		sink.Start("wait", 0)
 		time.Sleep(time.Hour)
@@ -337,9 +337,15 @@ func TestAWorkerThatDoesNotStopIsEnded(t *testing.T) {
 
 // One whose time is over is asked to stop first, so that it leaves things in order.
 func TestATimeLimitLeavesWhatWasDone(t *testing.T) {
+	const why = "it took too long: more than the 300ms that --time-limit gives it"
 	a, err := do(context.Background(), t, Worker{Time: 300 * time.Millisecond}, "keeps")
-	if a.Text != "what was done" || err == nil || !strings.Contains(err.Error(), "took too long: more than the 300ms that --time-limit gives it") || errors.Is(err, context.Canceled) {
+	if a.Text != "what was done; "+why || err == nil || !strings.Contains(err.Error(), why) || errors.Is(err, context.Canceled) {
 		t.Errorf("%v, %v", a, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if a, err := do(ctx, t, Worker{}, "keeps"); a.Text != "what was done; context canceled" || !errors.Is(err, context.Canceled) {
+		t.Errorf("without one: %v, %v", a, err)
 	}
 }
 
