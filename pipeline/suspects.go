@@ -98,8 +98,8 @@ func (r *run) ledTo(ctx context.Context, c *defense.Counter, classes []int) erro
 	return nil
 }
 
-// held is what is held of a class that a trigger told of: that, what few pixels do where a patch
-// told, if that is half of all, and unless it takes all pixels, patches elsewhere.
+// held is what is held against a class that a trigger told of: that trigger; what few pixels do,
+// where a patch told and they lead by half; and patches elsewhere, where either told.
 func (r *run) held(ctx context.Context, c defense.Counter, class int, few, told defense.Lead) ([]defense.Lead, error) {
 	led := []defense.Lead{told}
 	if told.Way == defense.Patch && few.ByHalf() { // the patch alone left more of one backdoor

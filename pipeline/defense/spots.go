@@ -27,6 +27,9 @@ const (
 	spotsTried, spotImages = 8, 12
 	// spotImagesEach is on how many images each place is tried where it is for one class alone.
 	spotImagesEach = 2
+	// mostPatches is how many of these are found at most. Each takes of a batch's images what the
+	// other triggers then lack, and where a backdoor is everywhere, as noise is, so are they.
+	mostPatches = 4
 	// spotMove is the step by which the best is then fitted to all images.
 	spotMove = 0.31
 )
@@ -107,9 +110,10 @@ func PatchesBatches(batch int) int {
 	return try + fitted(spotImagesEach*spotsTried, batch)
 }
 
-// Patches looks for small patches that lead to one class, beside those that are held: each place
-// is tried on two images, and all patches that do most for theirs are fitted. It returns those
-// that lead there by half, of such as overlap only the one that leads furthest, in that order.
+// Patches looks for small patches that lead to one class, elsewhere than those that are held: each
+// place is tried on two images, and all patches that do most for theirs are fitted. It returns
+// those that lead there by half, four at most, the furthest first, and of any that overlap that
+// one alone.
 // Where training shifts or flips images a backdoor works in several places, each by other
 // features of the network, and what is held against one of them leaves the others.
 func Patches(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, class int, held []Lead, src train.Source, batch int, each func()) ([]Lead, error) {
@@ -126,7 +130,7 @@ func Patches(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter,
 	var found []Lead
 	for _, i := range furthest(leads) {
 		over := func(other Lead) bool { return other.Spot.overlaps(leads[i].Spot) }
-		if leads[i].ByHalf() && !slices.ContainsFunc(held, over) && !slices.ContainsFunc(found, over) {
+		if len(found) < mostPatches && leads[i].ByHalf() && !slices.ContainsFunc(held, over) && !slices.ContainsFunc(found, over) {
 			found = append(found, leads[i])
 		}
 	}

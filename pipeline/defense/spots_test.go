@@ -104,6 +104,21 @@ func TestPatches(t *testing.T) {
 	}
 }
 
+// Where patches lead to a class everywhere some are found.
+func TestPatchesEverywhere(t *testing.T) {
+	_, dev := testenv.CPU(t)
+	m := computed(t, dev, `
+    like = torch.relu(x.mean([1, 2, 3]) - 0.1) * self.w
+    none = torch.zeros_like(like)
+    return torch.stack([none + 2.0, like * 2000.0, none - 3.0], 1)
+`)
+	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.01, Patch: 0.2}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
+	found, err := Patches(t.Context(), dev, m, counter, 1, nil, flat{sizes: []int{16}, image: []int{1, 20, 20}, value: 0.1, classes: 2}, 16, func() {})
+	if err != nil || len(found) != mostPatches {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 // Every place is tried for every class, on an image of another one; an odd one is filled up.
 func TestTried(t *testing.T) {
 	classes, labels := []int{4, 7, 0}, []int64{4, 4, 7, 1}
