@@ -99,7 +99,7 @@ func (r *run) warnOfAttempt(err error) {
 
 // warnOfRemains tells that what was held against still leads to its class in the end.
 func (r *run) warnOfRemains() {
-	r.warn(r.result.Remains() + " A backdoor may not be gone: more clean samples, or a higher relearn.attempts, may remove more.")
+	r.warn(r.result.Remains() + " A backdoor may not be gone: more clean samples, or a higher relearn.attempts or relearn.counter.weight, may remove more.")
 }
 
 // costly is how much of its accuracy the suspicious class may lose without a warning.
