@@ -61,7 +61,7 @@ func newLogger(o logOptions, c *console) (*logrus.Logger, error) {
 	level, ok := levels[o.Level]
 	if !ok {
 		from := "--log-level"
-		if o.Level == o.environ {
+		if o.Level == o.environ && o.environ != "" {
 			from = envLevel
 		}
 		return nil, fault.Misuse("%s %s: wanted debug, info, warn or error", from, o.Level)

@@ -114,6 +114,7 @@ func TestEnvironmentMisuse(t *testing.T) {
 	for _, c := range []struct{ environ, flag, want string }{
 		{"ULRL_RELEARN_LRR=1", "", "did you mean ULRL_RELEARN_LR?"},
 		{"ULRL_LOG_LEVEL=loud", "", "ULRL_LOG_LEVEL loud: wanted debug, info, warn or error"},
+		{"ULRL_SEED=1", "--log-level=", "--log-level : wanted"},
 		{"ULRL_LOG_LEVEL=loud", "--log-level=low", "--log-level low: wanted debug, info, warn or error"},
 	} {
 		var stdout, stderr strings.Builder

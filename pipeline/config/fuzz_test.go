@@ -16,7 +16,8 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, set string) {
 		root := schema()
 		p := parse(root, "exp.yaml", []byte(text))
-		l, found := setLayer(root, "--set", []string{set})
+		l := newLayer()
+		found := l.override(root, "--set", []string{set})
 		found = append(found, p.problems...)
 		base, err := chain(root, source{path: baseName, builtin: true})
 		if len(err) > 0 {

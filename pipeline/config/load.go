@@ -93,10 +93,10 @@ func (l *Layers) With(origin string, sets []string) (*Config, error) {
 	if l.root == nil {
 		return nil, l.found.err()
 	}
-	own, found := setLayer(l.root, "--set", l.sets)
-	top, more := setLayer(l.root, origin, sets)
-	found = slices.Concat(l.found, found, more)
-	c, err := merge(append(slices.Clone(l.layers), own, top)) // of what could be read
+	top, found := newLayer(), slices.Clone(l.found)
+	found = append(found, top.override(l.root, "--set", l.sets)...)
+	found = append(found, top.override(l.root, origin, sets)...)
+	c, err := merge(append(slices.Clone(l.layers), top)) // of what could be read
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func envLayer(root *field, env, reserved []string) (*layer, problems) {
 			found.add("environment variable %s: no config key has this name%s", plain(name), envHint(root, name))
 			continue
 		}
-		l.override(f, text, name, &found)
+		l.put(f, text, name, &found)
 	}
 	return l, found
 }
@@ -63,9 +63,9 @@ func envHint(root *field, name string) string {
 	return "; unset it"
 }
 
-// setLayer reads key=value overrides, which messages call as origin says; of one key the last wins.
-func setLayer(root *field, origin string, sets []string) (*layer, problems) {
-	l, found := newLayer(), problems{}
+// override reads key=value overrides, which messages call as origin says; of one key the last wins.
+func (l *layer) override(root *field, origin string, sets []string) problems {
+	found := problems{}
 	for _, set := range sets {
 		key, text, ok := strings.Cut(set, "=")
 		key = strings.TrimSpace(key)
@@ -82,10 +82,10 @@ func setLayer(root *field, origin string, sets []string) (*layer, problems) {
 		case f.section():
 			found.add("%s %s: a section cannot be set, its keys can: %s", origin, key, childNames(f))
 		default:
-			l.override(f, text, origin, &found)
+			l.put(f, text, origin, &found)
 		}
 	}
-	return l, found
+	return found
 }
 
 // setHint is hint for a dotted key: it searches below the section that is right.
@@ -101,10 +101,10 @@ func setHint(root *field, key string) string {
 	}
 }
 
-// override stores text as f's value. Text stands for itself where a string is
+// put stores text as f's value. Text stands for itself where a string is
 // wanted; numbers and truth values are read as in YAML; a list is written a,b or
 // [a,b].
-func (l *layer) override(f *field, text, origin string, found *problems) {
+func (l *layer) put(f *field, text, origin string, found *problems) {
 	if !utf8.ValidString(text) {
 		found.add("%s: %s is not UTF-8 text", origin, f.key)
 		return

@@ -3,6 +3,7 @@ package defense
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"ulrl/pipeline/config"
 	torch "ulrl/torchbridge"
@@ -215,15 +216,32 @@ func (o *opponent) triggered(n int) int {
 
 // part is where a trigger's images are among n: from, and how many.
 func (o *opponent) part(trigger, n int) (from, count int) {
-	before, all := 0, 0
-	for i, t := range o.triggers {
-		if i < trigger {
-			before += t.size()
+	parts := o.shared(n)
+	if least := len(parts); n >= least && slices.Contains(parts, 0) { // each gets one, first of all
+		parts = o.shared(n - least)
+		for i := range parts {
+			parts[i]++
 		}
+	}
+	for _, before := range parts[:trigger] {
+		from += before
+	}
+	return from, parts[trigger]
+}
+
+// shared are n images in parts by the triggers' sizes, rounded.
+func (o *opponent) shared(n int) []int {
+	all := 0
+	for _, t := range o.triggers {
 		all += t.size()
 	}
-	edge := func(to int) int { return (2*to*n + all) / (2 * all) } // rounded, so that of as many images as triggers each gets one
-	return edge(before), edge(before+o.triggers[trigger].size()) - edge(before)
+	parts, to, before := make([]int, len(o.triggers)), 0, 0
+	for i, t := range o.triggers {
+		to += t.size()
+		edge := (2*to*n + all) / (2 * all)
+		parts[i], before = edge-before, edge
+	}
+	return parts
 }
 
 // partOf is where the images with a class's triggers are among n.

@@ -453,6 +453,28 @@ func TestPartsOfABatch(t *testing.T) {
 	}
 }
 
+// Of small batches, too, each of many triggers has images.
+func TestPartsOfManyTriggers(t *testing.T) {
+	led := slices.Repeat([]Lead{{Way: Patch, Trigger: []float32{1}}}, 5)
+	o := opponent{Counter: Counter{Counter: config.Counter{Pixels: 0.1, SampleRadius: 0.1, Bend: 0.1}}}
+	for _, kind := range o.kinds(Suspect{Led: led}) {
+		o.triggers = append(o.triggers, trigger{kind: kind})
+	}
+	for n := range 200 {
+		all := 0
+		for i := range o.triggers {
+			from, count := o.part(i, n)
+			if from != all || count == 0 && n >= len(o.triggers) {
+				t.Errorf("trigger %d of %d images: %d from %d on", i, n, count, from)
+			}
+			all += count
+		}
+		if all != n {
+			t.Errorf("%d of %d images", all, n)
+		}
+	}
+}
+
 // Of a batch of five three get triggers, one of each kind: their outputs come after the
 // five, and what is asked of them goes by the first three's labels and teacher.
 func TestLossOfABatchWithTriggers(t *testing.T) {

@@ -91,6 +91,9 @@ func TestPatches(t *testing.T) {
 		if one, other := slices.ContainsFunc(found, near(20, 17)), slices.ContainsFunc(found, near(2, 26)); one != c.one || other != c.other {
 			t.Errorf("%s: %v", name, found)
 		}
+		if len(found) > 0 && !c.one && !c.other {
+			t.Errorf("%s: %d found", name, len(found))
+		}
 		for i, a := range found {
 			if !a.ByHalf() || i > 0 && a.Share > found[i-1].Share {
 				t.Errorf("%s: %v at %v, the %d-th", name, a.Share, a.Spot, i)

@@ -138,11 +138,11 @@ func (c *Class) elsewhere() string {
 	if len(c.Patches) == 0 {
 		return ""
 	}
-	furthest := fmt.Sprintf("%s (mean share %.2f).", strings.TrimSuffix(where(c.Patches[0].Patch), ","), c.Patches[0].Led)
+	furthest, share := where(c.Patches[0].Patch), c.Patches[0].Led
 	if len(c.Patches) == 1 {
-		return " So does a patch" + furthest
+		return fmt.Sprintf(" A patch%s leads there as well (mean share %.2f).", furthest, share)
 	}
-	return fmt.Sprintf(" So do patches at %d places, the furthest", len(c.Patches)) + furthest
+	return fmt.Sprintf(" Patches at %d places lead there as well, one%s furthest (mean share %.2f).", len(c.Patches), furthest, share)
 }
 
 // where says of a patch where it is; "" where that is not known.

@@ -78,9 +78,10 @@ func (w Worker) watch(ctx context.Context, p *process) {
 	done := ctx.Done()
 	var grace <-chan time.Time
 	stop := func(why string) {
-		// What ends its input asks it to. What it does not take, it can be told no more.
-		_, _ = io.WriteString(p.in, why)
-		_ = p.in.Close()
+		go func() { // for it may not read
+			_, _ = io.WriteString(p.in, why)
+			_ = p.in.Close() // asks it to
+		}()
 		done, grace = nil, time.After(cmp.Or(w.Grace, DefaultGrace))
 	}
 	for {
