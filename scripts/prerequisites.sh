@@ -5,7 +5,6 @@ set -euo pipefail
 # shellcheck source=scripts/apt.sh
 source "$(dirname "$0")/apt.sh"
 
-go_wanted=1.25
 missing=() packages=()
 
 need() { # need COMMAND PACKAGE WHAT
@@ -33,7 +32,7 @@ if [[ $(printf '%s\n3.21\n' "$cmake_version" | sort -V | head -n 1) != 3.21 ]]; 
 fi
 
 # An older Go of 1.21 or later fetches the one that go.mod asks for.
-advice="bring Go $go_wanted with your package manager (Debian 13: apt-get install golang-go) or from https://go.dev/dl/"
+advice="bring Go 1.21 or later with your package manager (Debian 13: apt-get install golang-go) or from https://go.dev/dl/"
 if ! command -v go >/dev/null; then
   echo "missing: Go; $advice" >&2
   exit 1
