@@ -81,7 +81,7 @@ func TestAnotherAttempt(t *testing.T) {
 	f.attack()
 	clean := func(name string, sets ...string) ([]byte, *runstore.Result) {
 		t.Helper()
-		return f.clean(name, append(sets, "relearn.lr=1")...) // too high to go smoothly
+		return f.clean(name, append(sets, "relearn.lr=3")...) // too high to go smoothly
 	}
 	four, once := clean("four", "relearn.epochs=4", "relearn.attempts=1", "relearn.counter.enough=0")
 	again, twice := clean("two", "relearn.epochs=2", "relearn.attempts=2", "relearn.counter.enough=0")
