@@ -217,25 +217,16 @@ func TestNothingSuspiciousIsSaid(t *testing.T) {
 func TestCancelMarksTheRunInterrupted(t *testing.T) {
 	f := newFixture(t)
 	f.attack()
-	stopped := func(why error) *runstore.Result {
-		ctx, cancel := context.WithCancelCause(context.Background())
-		steps := 0
-		f.env.Progress = sink{func() {
-			if steps++; steps == 8 { // in the midst of unlearning
-				cancel(why)
-			}
-		}}
-		result, err := Run(ctx, f.config(), f.env, RunOptions{})
-		if err == nil || result.Status != runstore.StatusInterrupted {
-			t.Fatalf("status %+v, %v", result, err)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	steps := 0
+	f.env.Progress = sink{func() {
+		if steps++; steps == 8 { // in the midst of unlearning
+			cancel(errors.New("no more time"))
 		}
-		return result
-	}
-	if r := stopped(nil); r.Error != "interrupted" {
-		t.Errorf("error %q", r.Error)
-	}
-	if r := stopped(errors.New("no more time")); r.Error != "interrupted: no more time" {
-		t.Errorf("error %q", r.Error)
+	}}
+	result, err := Run(ctx, f.config(), f.env, RunOptions{})
+	if err == nil || result.Status != runstore.StatusInterrupted || result.Error != "interrupted: no more time" {
+		t.Fatalf("status %+v, %v", result, err)
 	}
 	if got := f.names("run"); got != "config.yaml events.jsonl report.html result.json" {
 		t.Errorf("left %s", got)

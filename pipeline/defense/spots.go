@@ -25,8 +25,6 @@ const (
 	// spotsTried are how many of each class, those that do most for their image, are then tried
 	// on about spotImages others each.
 	spotsTried, spotImages = 8, 12
-	// spotImagesEach is on how many images each place is tried where it is for one class alone.
-	spotImagesEach = 2
 	// mostPatches is how many of these are found at most. Each takes of a batch's images what the
 	// other triggers then lack, and where a backdoor is everywhere, as noise is, so are they.
 	mostPatches = 4
@@ -104,26 +102,39 @@ func (l look) bestSpots(ctx context.Context, classes []int) ([]trigger, error) {
 	return best, nil
 }
 
+// likely is on how many images Patches tries each place, and how many of what does most there it
+// fits: all of two images' in two rounds, where batches are small as many as take no more.
+func likely(batch int) (images, patches int) {
+	together := max(1, batch/ownImages)
+	images = 1
+	if together >= spotsTried {
+		images = 2
+	}
+	return images, min(images*spotsTried, max(mostPatches, 2*together))
+}
+
 // PatchesBatches is how many batches of so many images Patches takes.
 func PatchesBatches(batch int) int {
-	try, _ := spotBatches(spotImagesEach, batch)
-	return try + fitted(spotImagesEach*spotsTried, batch)
+	images, patches := likely(batch)
+	try, _ := spotBatches(images, batch)
+	return try + fitted(patches, batch)
 }
 
 // Patches looks for small patches that lead to one class, elsewhere than those that are held: each
-// place is tried on two images, and all patches that do most for theirs are fitted. It returns
+// place is tried on two images, and what does most for them is fitted. It returns
 // those that lead there by half, four at most, the furthest first, and of any that overlap that
 // one alone.
 // Where training shifts or flips images a backdoor works in several places, each by other
 // features of the network, and what is held against one of them leaves the others.
 func Patches(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, class int, held []Lead, src train.Source, batch int, each func()) ([]Lead, error) {
 	l := look{dev: dev, m: m, c: Patch.counter(c), way: Patch, src: src, batch: batch, each: each}
-	try, _ := spotBatches(spotImagesEach, batch)
-	likely, err := l.spots(ctx, slices.Repeat([]int{class}, spotImagesEach), try)
+	images, patches := likely(batch)
+	try, _ := spotBatches(images, batch)
+	tried, err := l.spots(ctx, slices.Repeat([]int{class}, images), try)
 	if err != nil {
 		return nil, fmt.Errorf("look for patches that lead to class %d: %w", class, err)
 	}
-	leads, err := l.fit(ctx, likely)
+	leads, err := l.fit(ctx, tried[:patches])
 	if err != nil {
 		return nil, fmt.Errorf("fit patches that lead to class %d: %w", class, err)
 	}

@@ -116,9 +116,18 @@ func TestPatchesEverywhere(t *testing.T) {
     return torch.stack([none + 2.0, like * 2000.0, none - 3.0], 1)
 `)
 	counter := Counter{Counter: config.Counter{Radius: 0.1, Pixels: 0.01, Patch: 0.2}, Mean: []float64{0}, Std: []float64{1}, Seed: 2}
-	found, err := Patches(t.Context(), dev, m, counter, 1, nil, flat{sizes: []int{16}, image: []int{1, 20, 20}, value: 0.1, classes: 2}, 16, func() {})
+	found, err := Patches(t.Context(), dev, m, counter, 1, nil, flat{sizes: []int{64}, image: []int{1, 20, 20}, value: 0.1, classes: 2}, 64, func() {})
 	if err != nil || len(found) != mostPatches {
-		t.Errorf("%v, %v", found, err)
+		t.Errorf("%d found, %v", len(found), err)
+	}
+}
+
+// Of small batches, which are many, fewer patches are looked at.
+func TestLikely(t *testing.T) {
+	for batch, want := range map[int][2]int{128: {2, 16}, 64: {2, 16}, 63: {1, 8}, 24: {1, 6}, 8: {1, 4}, 1: {1, 4}} {
+		if images, patches := likely(batch); images != want[0] || patches != want[1] {
+			t.Errorf("batches of %d: %d images, %d patches, want %v", batch, images, patches, want)
+		}
 	}
 }
 
