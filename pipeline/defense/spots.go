@@ -121,20 +121,19 @@ func PatchesBatches(batch int) int {
 }
 
 // Patches looks for small patches that lead to one class, elsewhere than those that are held: each
-// place is tried on two images, and what does most for them is fitted. It returns
+// place is tried on two images (see likely), and what does most for them is fitted. It returns
 // those that lead there by half, four at most, the furthest first, and of any that overlap that
-// one alone.
-// Where training shifts or flips images a backdoor works in several places, each by other
+// one alone. Where training shifts or flips images a backdoor works in several places, each by other
 // features of the network, and what is held against one of them leaves the others.
 func Patches(ctx context.Context, dev *torch.Device, m *torch.Module, c Counter, class int, held []Lead, src train.Source, batch int, each func()) ([]Lead, error) {
 	l := look{dev: dev, m: m, c: Patch.counter(c), way: Patch, src: src, batch: batch, each: each}
 	images, patches := likely(batch)
 	try, _ := spotBatches(images, batch)
-	tried, err := l.spots(ctx, slices.Repeat([]int{class}, images), try)
+	best, err := l.spots(ctx, slices.Repeat([]int{class}, images), try)
 	if err != nil {
 		return nil, fmt.Errorf("look for patches that lead to class %d: %w", class, err)
 	}
-	leads, err := l.fit(ctx, tried[:patches])
+	leads, err := l.fit(ctx, best[:patches])
 	if err != nil {
 		return nil, fmt.Errorf("fit patches that lead to class %d: %w", class, err)
 	}
